@@ -1,0 +1,1 @@
+"""The block server: replicated blocks in LMDB, moved over plain TCP."""

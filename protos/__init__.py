@@ -1,0 +1,1 @@
+"""The gRPC and transfer definitions, and the code generated from them."""
