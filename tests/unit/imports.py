@@ -128,7 +128,12 @@ def find_patches(modules: dict[str, Module]) -> list[str]:
             if isinstance(node, ast.Import | ast.ImportFrom)
             for alias in node.names
         }
-        for target in (target for node in ast.walk(module.tree) for target in getattr(node, "targets", ())):
-            if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id in imported:
-                found.append(f"{module.name.replace('.', '/')}:{target.lineno} sets {ast.unparse(target)}")
+        assigned = [target for node in ast.walk(module.tree) for target in getattr(node, "targets", ())]
+        found += [
+            f"{module.name.replace('.', '/')}:{target.lineno} sets {ast.unparse(target)}"
+            for target in assigned
+            if isinstance(target, ast.Attribute)
+            if isinstance(target.value, ast.Name)
+            if target.value.id in imported
+        ]
     return found
