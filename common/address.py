@@ -19,14 +19,14 @@ def split_host_port(address: str) -> tuple[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class ClusterAddress:
-    """The namenodes of a cluster, any of which will do to find the leader; `cluster_id` is empty where any id will do."""
+    """The namenodes of a cluster, any of which will do to find the leader; an empty `cluster_id` fits any."""
 
     namenodes: tuple[str, ...]
     cluster_id: str = ""
 
     @classmethod
     def parse(cls, text: str) -> "ClusterAddress":
-        """The address in `cairn://host:port,host:port[?cluster=ID]` (the scheme may be left out); BadConfig otherwise."""
+        """The address in `cairn://host:port,host:port[?cluster=ID]`, scheme optional; BadConfig otherwise."""
         rest, _, query = text.strip().removeprefix(SCHEME).partition("?")
         key, equals, cluster_id = query.partition("=")
         if query and (key != "cluster" or not equals or not cluster_id):

@@ -40,6 +40,7 @@ class LineFormatter(logging.Formatter):
     """One line a record, whatever its fields contain; a traceback goes into the field `traceback`."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """The line of one record."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         fields = dict(getattr(record, _FIELDS, {}))
         if record.exc_info:

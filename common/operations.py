@@ -243,7 +243,7 @@ class MakeSymlink(Mutation, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class MakeLink(Mutation, frozen=True, array_like=True, tag=True, gc=False):
-    """linkat(2): a new name at `to_path` for the file at `path` (a final symbolic link is followed only if asked). → Node"""
+    """linkat(2): a new name at `to_path` for the file at `path`; a final link is followed only if asked. → Node"""
 
     at: int
     path: bytes

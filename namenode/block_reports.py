@@ -1,0 +1,65 @@
+"""What a datanode says it holds against what the block map says it holds: a pure comparison."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A replica as the block map has it; `is_open` while its block is being written."""
+
+    block: int
+    generation: int
+    length: int
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A replica as the datanode reports it; `length` in bytes."""
+
+    block: int
+    generation: int
+    length: int
+
+
+@dataclass(slots=True)
+class ReportDifference:
+    """`added` and `removed` change the block map; `garbage` is what the datanode should delete."""
+
+    added: list[Held] = field(default_factory=list)
+    removed: list[int] = field(default_factory=list)
+    garbage: list[Held] = field(default_factory=list)
+
+
+def compare_report(
+    known: Iterable[Known], reported: Iterable[Held], blocks: dict[int, tuple[int, int]]
+) -> ReportDifference:
+    """The difference of two runs in block order.
+
+    `blocks` tells (generation, committed length) of every reported block that exists in the block
+    map: what is not in it has been deleted. A copy that is older or shorter than its block is
+    garbage; one that is whole but not in the map (its volume came back) is added. A copy that the
+    report lacks is removed from the map, unless its block is still being written: the pipeline
+    may not have reached the datanode when it made the report.
+    """
+    difference = ReportDifference()
+    expected = {replica.block: replica for replica in known}
+    for held in reported:
+        replica = expected.pop(held.block, None)
+        block = blocks.get(held.block)
+        if block is None:
+            difference.garbage.append(held)
+            continue
+        generation, length = block
+        if replica is not None and replica.is_open:
+            continue
+        is_whole = held.generation >= generation and held.length >= length
+        if not is_whole:
+            difference.garbage.append(held)
+            if replica is not None:
+                difference.removed.append(held.block)
+        elif replica is None:
+            difference.added.append(held)
+    difference.removed.extend(replica.block for replica in expected.values() if not replica.is_open)
+    return difference

@@ -1,0 +1,113 @@
+"""What the leader does of its own accord: set the cluster up, end silent sessions, free orphans.
+
+One thread, woken once a second and whenever leadership changes. It decides; the log makes it so.
+"""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+
+from cairnfs.common.blocks import BLOCK_BYTES_MAX
+from cairnfs.common.logs import EventLogger
+from cairnfs.namenode.config import Defaults
+from cairnfs.namenode.holds import HoldTable
+from cairnfs.namenode.node import Node, Proposal
+from cairnfs.namenode.session_service import SessionService
+from cairnfs.namenode.state.commands import AnyInternal, CloseSession, InitializeCluster, ReapOrphans, internal_item
+from cairnfs.namenode.state.machine import Outcome
+
+PERIOD_S = 1.0
+ORPHANS_PAGE = 1_000
+
+_log = EventLogger("duties")
+
+
+class LeaderDuties:
+    """Runs on every namenode, and acts only where that one serves."""
+
+    def __init__(
+        self,
+        node: Node,
+        holds: HoldTable,
+        sessions: SessionService,
+        *,
+        cluster_id: str,
+        defaults: Defaults,
+        lease_s: float,
+    ) -> None:
+        self._node = node
+        self._holds = holds
+        self._sessions = sessions
+        self._cluster_id = cluster_id
+        self._defaults = defaults
+        self._lease_s = lease_s
+        self._wake = threading.Event()
+        self._is_stopping = False
+        self._is_reaping = False
+        self._thread = threading.Thread(target=self._run, name="duties", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and wait for it."""
+        self._is_stopping = True
+        self._wake.set()
+        self._thread.join()
+
+    def set_up_cluster(self) -> None:
+        """Propose the very first command; called when a leader finds an empty state."""
+        defaults = self._defaults
+        self._propose(
+            InitializeCluster(
+                cluster_id=self._cluster_id,
+                token_key=secrets.token_bytes(32),
+                replication=defaults.replication,
+                min_replicas=defaults.min_replicas,
+                inline_max=defaults.inline_max_bytes,
+                block_size=BLOCK_BYTES_MAX,
+            )
+        )
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait(PERIOD_S)
+            self._wake.clear()
+            if self._is_stopping:
+                return
+            if self._node.is_serving:
+                self._end_silent_sessions()
+                # On the node's thread, where everything applied has been settled: an orphan that was
+                # made a moment ago is known to be held.
+                self._node.run(self._reap_orphans)
+
+    def _end_silent_sessions(self) -> None:
+        for session in self._holds.silent_since(time.monotonic() - self._lease_s):
+            _log.info("session_expired", session=session)
+            self._propose(CloseSession(session))
+            self._sessions.end_session(session)
+            self._holds.end(session)
+
+    def _reap_orphans(self) -> None:
+        """Free a page of orphans that nobody holds; the next follows once they are gone."""
+        if self._is_reaping or not self._node.is_serving or not self._holds.is_complete():
+            return
+        after = 0
+        free: list[int] = []
+        with self._holds.lock:
+            while not free and (page := self._node.state.orphans(after, ORPHANS_PAGE)):
+                free = [inode for inode, _ in page if not self._holds.is_held(inode)]
+                after = page[-1][0]
+        if free:
+            self._is_reaping = True
+            self._propose(ReapOrphans(free), self._after_reaping)
+
+    def _after_reaping(self, outcome: Outcome | None) -> None:
+        self._is_reaping = False
+        if outcome is not None:
+            self._wake.set()
+
+    def _propose(self, command: AnyInternal, on_outcome: Callable[[Outcome | None], None] | None = None) -> None:
+        self._node.propose([Proposal(internal_item(command), on_outcome)])

@@ -1,0 +1,259 @@
+"""gRPC between the namenodes: Raft messages in one stream each way, snapshots in streams of their own.
+
+A message that cannot be sent is dropped, as the core expects; what waits for a peer is bounded.
+"""
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import grpc
+
+from cairnfs.common.channels import PROTOCOL_VERSION, open_channel
+from cairnfs.common.errors import CairnError, ProtocolError
+from cairnfs.common.logs import EventLogger
+from cairnfs.namenode.raft import InstallSnapshot, Message, SnapshotMeta
+from cairnfs.namenode.state.machine import StateMachine
+from cairnfs.namenode.wire import decode_message, encode_message
+from cairnfs.protos import raft_pb2, raft_pb2_grpc
+
+WAITING_MAX = 4_096
+RECONNECT_FIRST_S = 0.05
+RECONNECT_MAX_S = 1.0
+SNAPSHOT_TIMEOUT_S = 3_600.0
+SNAPSHOT_FORMAT = 1
+
+_log = EventLogger("peers")
+
+
+class Inbox(Protocol):
+    """The node, as far as its peers are concerned."""
+
+    def receive(self, messages: Sequence[Message]) -> None:
+        """Messages have arrived."""
+
+    def report_unreachable(self, node_id: int) -> None:
+        """Messages to the node have been lost."""
+
+    def report_snapshot(self, node_id: int, is_ok: bool) -> None:
+        """A snapshot has been taken in there, or has not."""
+
+    def install_snapshot(self, message: InstallSnapshot, state: StateMachine, directory: str) -> None:
+        """A snapshot has arrived here."""
+
+
+class _Link:
+    """The way to one peer: a queue, and a thread that keeps a stream open and sends what is queued."""
+
+    def __init__(self, cluster_id: str, sender: int, recipient: int, address: str, inbox: Inbox) -> None:
+        self._envelope = {
+            "protocol_version": PROTOCOL_VERSION,
+            "cluster_id": cluster_id,
+            "sender": sender,
+            "recipient": recipient,
+        }
+        self.recipient = recipient
+        self.address = address
+        self._inbox = inbox
+        self._condition = threading.Condition()
+        self._waiting: list[Message] = []
+        self._stream = 0
+        self._is_closed = False
+        self.channel = open_channel(address)
+        self._stub = raft_pb2_grpc.PeerStub(self.channel)
+        self._thread = threading.Thread(target=self._run, name=f"peer-{recipient}", daemon=True)
+        self._thread.start()
+
+    def send(self, messages: Sequence[Message]) -> None:
+        with self._condition:
+            if len(self._waiting) < WAITING_MAX:
+                self._waiting.extend(messages)
+                self._condition.notify()
+                return
+        self._inbox.report_unreachable(self.recipient)
+
+    def close(self) -> None:
+        with self._condition:
+            self._is_closed = True
+            self._condition.notify_all()
+        self.channel.close()
+        self._thread.join()
+
+    def _run(self) -> None:
+        backoff_s = RECONNECT_FIRST_S
+        while not self._is_closed:
+            self._stream += 1
+            try:
+                self._stub.Send(self._envelopes(self._stream))
+                backoff_s = RECONNECT_FIRST_S
+            except (grpc.RpcError, ValueError) as error:  # ValueError: the channel has been closed
+                if self._is_closed:
+                    return
+                _log.debug("peer_stream_ended", peer=self.recipient, address=self.address, error=_reason(error))
+            with self._condition:
+                self._stream += 1
+                self._waiting.clear()
+                self._condition.notify_all()
+            self._inbox.report_unreachable(self.recipient)
+            with self._condition:
+                self._condition.wait_for(lambda: self._is_closed, timeout=backoff_s)
+            backoff_s = min(2 * backoff_s, RECONNECT_MAX_S)
+
+    def _envelopes(self, stream: int) -> Iterator[raft_pb2.Envelope]:
+        """What gRPC's thread sends; ends once its stream has."""
+        while True:
+            with self._condition:
+                while not self._waiting and not self._is_closed and self._stream == stream:
+                    self._condition.wait()
+                if self._is_closed or self._stream != stream:
+                    return
+                messages, self._waiting = self._waiting, []
+            yield raft_pb2.Envelope(messages=[encode_message(message) for message in messages], **self._envelope)
+
+
+class GrpcPeers:
+    """Node's Peers: sends to the other members, and streams them snapshots."""
+
+    def __init__(self, cluster_id: str, node_id: int, members: dict[int, str], inbox: Inbox) -> None:
+        self._cluster_id = cluster_id
+        self._node_id = node_id
+        self._inbox = inbox
+        self._links = {
+            member: _Link(cluster_id, node_id, member, address, inbox)
+            for member, address in members.items()
+            if member != node_id
+        }
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """Queue messages for their recipients; unknown ones are dropped."""
+        by_recipient: dict[int, list[Message]] = {}
+        for message in messages:
+            by_recipient.setdefault(message.to, []).append(message)
+        for recipient, batch in by_recipient.items():
+            link = self._links.get(recipient)
+            if link is not None:
+                link.send(batch)
+
+    def send_snapshot(self, message: InstallSnapshot, state: StateMachine) -> None:
+        """Stream the state to the message's recipient in the background."""
+        threading.Thread(
+            target=self._stream_snapshot, args=(message, state), name=f"snapshot-{message.to}", daemon=True
+        ).start()
+
+    def close(self) -> None:
+        """End all streams."""
+        for link in self._links.values():
+            link.close()
+
+    def _stream_snapshot(self, message: InstallSnapshot, state: StateMachine) -> None:
+        is_ok = False
+        try:
+            link = self._links[message.to]
+            stub = raft_pb2_grpc.PeerStub(link.channel)
+            result = stub.InstallSnapshot(self._chunks(message, state), timeout=SNAPSHOT_TIMEOUT_S)
+            is_ok = result.installed
+            _log.info("snapshot_sent", peer=message.to, installed=is_ok, reason=result.reason)
+        except (grpc.RpcError, ValueError) as error:
+            _log.warning("snapshot_failed", peer=message.to, error=_reason(error))
+        finally:
+            self._inbox.report_snapshot(message.to, is_ok)
+
+    def _chunks(self, message: InstallSnapshot, state: StateMachine) -> Iterator[raft_pb2.SnapshotChunk]:
+        header = raft_pb2.SnapshotHeader(
+            format_version=SNAPSHOT_FORMAT,
+            cluster_id=self._cluster_id,
+            sender=self._node_id,
+            message=encode_message(message),
+        )
+        yield raft_pb2.SnapshotChunk(header=header)
+        for rows in state.dump():
+            yield raft_pb2.SnapshotChunk(rows=rows)
+
+
+class PeerService(raft_pb2_grpc.PeerServicer):
+    """What the other members' links arrive at."""
+
+    def __init__(self, cluster_id: str, node_id: int, directory: Path, map_size_bytes: int, inbox: Inbox) -> None:
+        self._cluster_id = cluster_id
+        self._node_id = node_id
+        self._directory = directory
+        self._map_size_bytes = map_size_bytes
+        self._inbox = inbox
+        self._snapshot_lock = threading.Lock()
+
+    def Send(self, request_iterator: Iterator[raft_pb2.Envelope], context: grpc.ServicerContext) -> raft_pb2.Closed:
+        """Hand every message to the node, until the sender ends the stream."""
+        for envelope in request_iterator:
+            reason = self._refusal(envelope)
+            if reason:
+                _log.warning("peer_refused", peer=context.peer(), reason=reason)
+                context.abort(grpc.StatusCode.FAILED_PRECONDITION, reason)
+            try:
+                self._inbox.receive([decode_message(message) for message in envelope.messages])
+            except ProtocolError as error:
+                _log.warning("peer_refused", peer=context.peer(), reason=error)
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        return raft_pb2.Closed()
+
+    def _refusal(self, envelope: raft_pb2.Envelope) -> str:
+        if envelope.protocol_version != PROTOCOL_VERSION:
+            return f"protocol version {envelope.protocol_version} is not {PROTOCOL_VERSION}"
+        if envelope.cluster_id != self._cluster_id:
+            return f"this namenode belongs to cluster {self._cluster_id}, not to {envelope.cluster_id}"
+        if envelope.recipient != self._node_id:
+            return f"this is namenode {self._node_id}, not {envelope.recipient}: the members' addresses are mixed up"
+        return ""
+
+    def InstallSnapshot(
+        self, request_iterator: Iterator[raft_pb2.SnapshotChunk], context: grpc.ServicerContext
+    ) -> raft_pb2.SnapshotResult:
+        """Load a streamed state into a folder of its own, and offer it to the node."""
+        if not self._snapshot_lock.acquire(blocking=False):
+            return raft_pb2.SnapshotResult(installed=False, reason="another snapshot is arriving")
+        try:
+            return self._load(request_iterator)
+        finally:
+            self._snapshot_lock.release()
+
+    def _load(self, chunks: Iterator[raft_pb2.SnapshotChunk]) -> raft_pb2.SnapshotResult:
+        header = next(chunks, raft_pb2.SnapshotChunk()).header
+        if header.cluster_id != self._cluster_id or header.format_version != SNAPSHOT_FORMAT:
+            return raft_pb2.SnapshotResult(installed=False, reason="another cluster's, or another version's, snapshot")
+        incoming = self._directory / "state-incoming"
+        shutil.rmtree(incoming, ignore_errors=True)
+        try:
+            message = decode_message(header.message)
+            assert isinstance(message, InstallSnapshot)
+            state = StateMachine.load(incoming, (chunk.rows for chunk in chunks), map_size_bytes=self._map_size_bytes)
+        except (CairnError, grpc.RpcError) as error:
+            shutil.rmtree(incoming, ignore_errors=True)
+            _log.warning("snapshot_refused", sender=header.sender, reason=_reason(error))
+            return raft_pb2.SnapshotResult(installed=False, reason=_reason(error))
+        position = SnapshotMeta(state.applied_index, state.applied_term, message.snapshot.membership)
+        directory = f"state-{position.index}-{position.term}"
+        if (self._directory / directory).exists():
+            state.close()
+            return raft_pb2.SnapshotResult(installed=False, reason="this snapshot is here already")
+        incoming.rename(self._directory / directory)
+        sync_directory(self._directory)
+        self._inbox.install_snapshot(replace(message, snapshot=position), state, directory)
+        return raft_pb2.SnapshotResult(installed=True)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
+        return f"{error.code().name}: {error.details()}"
+    return f"{type(error).__name__}: {error}"
