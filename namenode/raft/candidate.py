@@ -31,6 +31,7 @@ class Candidate:
         """
         state, log = self._state, self._state.log
         term = state.term + 1 if self.is_pre else state.term
+        commit_term = log.term(log.commit)
         for voter in sorted(state.membership.voters):
             if voter != state.node_id:
                 state.after_persist.append(
@@ -42,6 +43,8 @@ class Candidate:
                         log.last_term,
                         self.is_pre,
                         is_forced,
+                        log.commit,
+                        commit_term,
                     )
                 )
 

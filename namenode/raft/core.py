@@ -140,6 +140,8 @@ class Core:
         """Take in a message from another node; duplicates, losses and any order are fine."""
         state = self._state
         assert message.to == state.node_id
+        if isinstance(message, (Vote, VoteReply)):
+            self._learn_commit(message)
         if message.term != state.term:
             if message.term < state.term:
                 self._on_old_term(message)
@@ -271,8 +273,11 @@ class Core:
             return
         assert index <= self._handed
         state.applied = index
-        if state.pop_change(index) and isinstance(self._role, Leader):
-            self._enter(self._role.membership_applied())
+        if state.pop_change(index):
+            if isinstance(self._role, Leader):
+                self._enter(self._role.membership_applied())
+            elif isinstance(self._role, Candidate):
+                self._become_follower(state.term, NOBODY)
 
     def _flush(self) -> None:
         if isinstance(self._role, Leader) and self._role.is_dirty:
@@ -322,7 +327,7 @@ class Core:
         if isinstance(message, _FROM_LEADER):
             state.after_persist.append(AppendReply(state.node_id, message.from_, state.term, 0, is_rejected=True))
         elif isinstance(message, Vote) and message.is_pre:
-            state.after_persist.append(VoteReply(state.node_id, message.from_, state.term, True, False))
+            self._reply_to_vote(message, state.term, is_granted=False)
 
     def _on_vote(self, message: Vote) -> None:
         """Grant or refuse a vote of this term, or a pre-vote of this or a later one (Raft §5.2, §5.4.1)."""
@@ -332,7 +337,24 @@ class Core:
         if is_granted and not message.is_pre:
             state.vote = message.from_
             state.election_elapsed = 0
-        state.after_persist.append(VoteReply(state.node_id, message.from_, term, message.is_pre, is_granted))
+        self._reply_to_vote(message, term, is_granted=is_granted)
+
+    def _reply_to_vote(self, message: Vote, term: int, *, is_granted: bool) -> None:
+        state, log = self._state, self._state.log
+        state.after_persist.append(
+            VoteReply(state.node_id, message.from_, term, message.is_pre, is_granted, log.commit, log.term(log.commit))
+        )
+
+    def _learn_commit(self, message: Vote | VoteReply) -> None:
+        """Commit what another node knows to be committed, if it is here: true in every term (see `Vote`)."""
+        log = self._state.log
+        if message.commit <= log.commit or isinstance(self._role, Leader):
+            return
+        if log.matches(message.commit, message.commit_term):
+            log.commit_to(message.commit)
+            if isinstance(self._role, Candidate) and self._state.has_unapplied_change():
+                # The majority it asks for is no longer the right one.
+                self._become_follower(self._state.term, NOBODY)
 
     def _may_vote(self, message: Vote) -> bool:
         """One vote a term, and none for a rival of a leader that is known."""

@@ -111,7 +111,12 @@ class HeartbeatReply:
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """RequestVote (Raft §5.2), or a pre-vote (thesis §9.6); forced after TimeoutNow (thesis §3.10, §4.2.3)."""
+    """RequestVote (Raft §5.2), or a pre-vote (thesis §9.6); forced after TimeoutNow (thesis §3.10, §4.2.3).
+
+    Votes and their replies name the sender's newest committed entry. Without that, two voters could block each other
+    for good: one has applied its own removal and may not campaign; the other holds the removal, does not know that it
+    is committed, and needs the vote of the first, whose log is longer.
+    """
 
     from_: int
     to: int
@@ -119,7 +124,9 @@ class Vote:
     last_index: int
     last_term: int
     is_pre: bool
-    is_forced: bool = False
+    is_forced: bool
+    commit: int
+    commit_term: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +138,8 @@ class VoteReply:
     term: int
     is_pre: bool
     is_granted: bool
+    commit: int
+    commit_term: int
 
 
 @dataclass(frozen=True, slots=True)
