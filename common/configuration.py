@@ -24,7 +24,7 @@ def load(path: Path, kind: type[Config]) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         raise BadConfig(f"{path}: cannot be read: {error}") from None
     try:
-        return msgspec.convert(tomllib.loads(text), kind)
+        return msgspec.convert(tomllib.loads(text), kind, str_keys=True)
     except tomllib.TOMLDecodeError as error:
         raise BadConfig(f"{path}: not TOML: {error}") from None
     except msgspec.ValidationError as error:

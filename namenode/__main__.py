@@ -28,7 +28,7 @@ def main() -> int:
         server = NamenodeServer(config)
         server.start()
     except CairnError as error:
-        print(f"cairn namenode: {error}", file=sys.stderr)
+        sys.stderr.write(f"cairn namenode: {error}\n")
         return 2
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.ended.set())

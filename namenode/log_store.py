@@ -53,7 +53,7 @@ class LogStore:
     def __init__(
         self, directory: Path, *, cluster_id: str, node_id: int, members: Sequence[int], map_size_bytes: int
     ) -> None:
-        """Open the log in `directory`, or make one whose first membership is `members`; BadConfig for another node's."""
+        """Open the log in `directory`, or make one with `members` as its voters; BadConfig for another node's."""
         directory.mkdir(parents=True, exist_ok=True)
         self._env = lmdb.open(str(directory), map_size=map_size_bytes, max_dbs=2, max_readers=64, max_spare_txns=4)
         self._env.reader_check()
@@ -76,9 +76,7 @@ class LogStore:
     def _load(self, txn: lmdb.Transaction, directory: Path, cluster_id: str, node_id: int) -> None:
         found = txn.get(b"format", db=self._meta)
         if found != FORMAT:
-            raise BadConfig(
-                f"{directory}: log format {found!r} is not {FORMAT!r}: use the version of CairnFS that wrote it"
-            )
+            raise BadConfig(f"{directory}: log format {found!r} is not {FORMAT!r}: use the CairnFS that wrote it")
         identity = _decode_identity(txn.get(b"identity", db=self._meta))
         if identity != (cluster_id, node_id):
             raise BadConfig(

@@ -177,7 +177,7 @@ class Node:
             self._wake.notify()
 
     def confirm_read(self, callback: Callable[[bool], None]) -> None:
-        """Call back with True once the state has all that was committed before this call, with False where it cannot be known."""
+        """Call back with True once the state has all that is committed by now; with False where none can tell."""
         with self._wake:
             self._reads.append(callback)
             self._wake.notify()
@@ -227,14 +227,10 @@ class Node:
     def _guarded_run(self) -> None:
         try:
             self._run()
-        except BaseException as error:  # whatever it is: a node that cannot keep its promises must not go on
+        except BaseException as error:  # noqa: BLE001  whatever it is: a node that may break its promises must stop
             self.failure = error
-            _log.error(
-                "node_failed",
-                node=self.node_id,
-                error=f"{type(error).__name__}: {error}",
-                traceback="".join(traceback.format_exception(error)),
-            )
+            trace = "".join(traceback.format_exception(error))
+            _log.error("node_failed", node=self.node_id, error=f"{type(error).__name__}: {error}", traceback=trace)
             self._on_failure()
 
     def _run(self) -> None:

@@ -52,7 +52,7 @@ class RegistryService(datanode_pb2_grpc.RegistryServicer):
         if request.protocol_version != PROTOCOL_VERSION:
             return reply(
                 result=reply.WRONG_VERSION,
-                message=f"the datanode speaks protocol version {request.protocol_version}, this namenode {PROTOCOL_VERSION}",
+                message=f"the datanode speaks protocol {request.protocol_version}, this namenode {PROTOCOL_VERSION}",
             )
         if request.cluster_id != self._cluster_id:
             return reply(

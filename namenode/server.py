@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 from cairnfs.common.channels import make_server
 from cairnfs.common.errors import BadConfig
@@ -148,14 +147,12 @@ class DirectoryLock:
     def __enter__(self) -> "DirectoryLock":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
 def lock_directory(directory: Path) -> DirectoryLock:
-    """Take a folder for this process; BadConfig where another has it. The lock goes with the process, however it ends."""
+    """Take a folder for this process; BadConfig where another has it. The lock goes with the process."""
     handle = os.open(directory / "lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

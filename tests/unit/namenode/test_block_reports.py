@@ -1,0 +1,39 @@
+"""A full report against the block map: what is added, removed and deleted."""
+
+from cairnfs.namenode.block_reports import Held, Known, compare_report
+
+
+def test_agreement_changes_nothing() -> None:
+    """A whole copy that the map knows is left alone."""
+    difference = compare_report([Known(1, 1, 10, False)], [Held(1, 1, 10)], {1: (1, 10)})
+    assert (difference.added, difference.removed, difference.garbage) == ([], [], [])
+
+
+def test_a_copy_of_a_deleted_block_is_garbage() -> None:
+    """A block that the map does not have is deleted."""
+    assert compare_report([], [Held(9, 1, 10)], {}).garbage == [Held(9, 1, 10)]
+
+
+def test_a_stale_copy_is_garbage_and_leaves_the_map() -> None:
+    """An older generation, or fewer bytes than are committed, is no copy."""
+    known = [Known(1, 2, 10, False), Known(2, 1, 10, False)]
+    difference = compare_report(known, [Held(1, 1, 10), Held(2, 1, 9)], {1: (2, 10), 2: (1, 10)})
+    assert difference.garbage == [Held(1, 1, 10), Held(2, 1, 9)]
+    assert difference.removed == [1, 2]
+
+
+def test_a_whole_copy_that_came_back_is_added() -> None:
+    """A copy on a volume that was missing for a while counts again."""
+    assert compare_report([], [Held(1, 1, 10)], {1: (1, 10)}).added == [Held(1, 1, 10)]
+
+
+def test_a_lost_copy_is_removed_unless_its_block_is_open() -> None:
+    """An open block's pipeline may not have reached the node yet; a sealed one's copy is gone."""
+    difference = compare_report([Known(1, 1, 10, False), Known(2, 1, 0, True)], [], {})
+    assert difference.removed == [1]
+
+
+def test_an_open_block_is_never_judged() -> None:
+    """A copy being written may be behind or ahead of what is committed."""
+    difference = compare_report([Known(1, 1, 100, True)], [Held(1, 1, 50)], {1: (1, 100)})
+    assert (difference.added, difference.removed, difference.garbage) == ([], [], [])
