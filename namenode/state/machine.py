@@ -1,0 +1,280 @@
+"""The state machine as a whole: log entries go in, outcomes come out, queries are answered.
+
+It knows nothing of Raft, gRPC or threads: one thread applies, any number query. What is committed
+by LMDB but not yet synced as its last meta page may be undone by a power cut; the log replays it.
+"""
+
+import errno
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from cairnfs.common import operations as ops
+from cairnfs.common.errors import ProtocolError, Refused
+from cairnfs.namenode.state import (
+    blocks,
+    cluster,
+    commands,
+    datanodes,
+    directories,
+    files,
+    queries,
+    rename,
+    sessions,
+    setattr,
+    snapshot,
+    xattrs,
+)
+from cairnfs.namenode.state.call import Call
+from cairnfs.namenode.state.commands import AnyInternal, Item
+from cairnfs.namenode.state.digest import digest_rows
+from cairnfs.namenode.state.schema import BlockRecord, ClusterSettings, SessionRecord
+from cairnfs.namenode.state.sessions import Outcome
+from cairnfs.namenode.state.tables.store import Store
+from cairnfs.namenode.state.tables.update import Update
+from cairnfs.namenode.state.tables.view import View
+
+Entry = tuple[int, int, bytes]  # index, term, data: an encoded LogBatch, or empty for a no-op
+
+_MUTATIONS: Final[dict[type, Callable[[Update, Call, Any], msgspec.Struct]]] = {
+    ops.MakeDirectory: directories.make_directory,
+    ops.CreateFile: files.create_file,
+    ops.CreateOrphan: files.create_orphan,
+    ops.Publish: files.publish,
+    ops.WriteFile: files.write_file,
+    ops.MakeNode: directories.make_node,
+    ops.MakeSymlink: directories.make_symlink,
+    ops.MakeLink: directories.make_link,
+    ops.Unlink: directories.unlink,
+    ops.RemoveDirectory: directories.remove_directory,
+    ops.Rename: rename.rename,
+    ops.SetAttributes: setattr.set_attributes,
+    ops.SetXattr: xattrs.set_xattr,
+    ops.RemoveXattr: xattrs.remove_xattr,
+    ops.Write: files.write,
+    ops.AllocateBlock: blocks.allocate_block,
+    ops.RenewBlock: blocks.renew_block,
+    ops.Commit: files.commit,
+    ops.AllocateRange: files.allocate_range,
+    ops.CopyFile: files.copy_file,
+    ops.ReportCorrupt: blocks.report_corrupt,
+}
+
+_INTERNALS: Final[dict[type, Callable[[Update, Call, Any], msgspec.Struct]]] = {
+    commands.InitializeCluster: cluster.initialize_cluster,
+    commands.OpenSession: sessions.open_session,
+    commands.CloseSession: sessions.close_session,
+    commands.RegisterDatanode: datanodes.register_datanode,
+    commands.UpdateReplicas: datanodes.update_replicas,
+    commands.ConfirmDeletions: datanodes.confirm_deletions,
+    commands.ReapOrphans: cluster.reap_orphans,
+}
+
+_QUERIES: Final[dict[type, Callable[[View, Call, Any], msgspec.Struct]]] = {
+    ops.GetAttributes: queries.get_attributes,
+    ops.OpenFile: queries.open_file,
+    ops.GetMap: queries.get_map,
+    ops.ReleaseFiles: queries.release_files,
+    ops.Access: queries.access,
+    ops.ReadLink: queries.read_link,
+    ops.ListDirectory: queries.list_directory,
+    ops.GetXattr: xattrs.get_xattr,
+    ops.ListXattrs: xattrs.list_xattrs,
+    ops.GetFileSystemStatus: queries.get_file_system_status,
+}
+
+_NANOSECONDS = 1_000_000_000
+
+
+class Statistics(msgspec.Struct, frozen=True):
+    """How much there is."""
+
+    inodes: int
+    blocks: int
+    sessions: int
+
+
+class StateMachine:
+    """The replicated state in a folder of its own. `applied_index` and `applied_term` are of the last entry in it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        with store.reading() as rows:
+            counters = View(rows).counters()
+        self.applied_index = counters.applied_index
+        self.applied_term = counters.applied_term
+
+    @classmethod
+    def open(cls, directory: Path, *, map_size_bytes: int) -> "StateMachine":
+        """Open the state in a folder, which is made if it is missing; BadState where it cannot be used."""
+        directory.mkdir(parents=True, exist_ok=True)
+        store = Store(directory, map_size_bytes=map_size_bytes)
+        try:
+            store.prepare()
+            return cls(store)
+        except BaseException:
+            store.close()
+            raise
+
+    @classmethod
+    def load(cls, directory: Path, chunks: Iterable[bytes], *, map_size_bytes: int) -> "StateMachine":
+        """Build the state in a new folder from a dump, and sync it.
+
+        BadSnapshot for a stream that is not whole, FileExistsError for a folder that has anything in it. What
+        a failed load leaves cannot be opened. The caller compares the digest.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        if any(directory.iterdir()):
+            raise FileExistsError(errno.EEXIST, "a snapshot is loaded into an empty folder only", str(directory))
+        store = Store(directory, map_size_bytes=map_size_bytes)
+        try:
+            store.append_all(snapshot.parse(chunks))
+            store.prepare()
+            store.sync()
+            return cls(store)
+        except BaseException:
+            store.close()
+            raise
+
+    def close(self) -> None:
+        """Sync and close; no query may be under way."""
+        self._store.sync()
+        self._store.close()
+
+    # --- the log
+
+    def apply(self, entries: Sequence[Entry]) -> list[list[Outcome]]:
+        """Apply entries, in one transaction with their index and term; outcomes by entry and item.
+
+        An exception is a bug or a disk that fails: nothing of these entries is kept, and the
+        process must stop.
+        """
+        outcomes: list[list[Outcome]] = []
+        with self._store.writing() as rows:
+            update = Update(rows)
+            for index, term, data in entries:
+                assert index > update.count.applied_index, "an entry is applied once, in order"
+                outcomes.append(_apply_batch(update, data) if data else [])
+                update.count.applied_index = index
+                update.count.applied_term = term
+                update.flush_if_large()
+            update.flush()
+            index, term = update.count.applied_index, update.count.applied_term
+        self.applied_index, self.applied_term = index, term
+        return outcomes
+
+    def query(self, session: int, credentials: ops.Credentials, operation: ops.AnyQuery, now_s: int) -> bytes:
+        """The encoded answer to a query; Refused where it cannot be answered as asked."""
+        call = Call(session, credentials, now_s * _NANOSECONDS)
+        with self._store.reading() as rows:
+            return ops.encode(_QUERIES[type(operation)](View(rows), call, operation))
+
+    def sync(self) -> None:
+        """All that has been applied is on disk when this returns; only then may the log be cut."""
+        self._store.sync()
+
+    # --- snapshots
+
+    def digest(self) -> tuple[int, bytes]:
+        """(applied index, BLAKE2b over every row), as of one moment."""
+        with self._store.reading() as rows:
+            return View(rows).counters().applied_index, digest_rows(rows)
+
+    def dump(self) -> Iterator[bytes]:
+        """The state as a stream in chunks of about 1 MiB; a read transaction is open until it ends or is closed."""
+        with self._store.reading() as rows:
+            yield from snapshot.dump(rows, View(rows).counters())
+
+    # --- for the leader's duties
+
+    def cluster(self) -> ClusterSettings | None:
+        """The settings of the cluster; None before InitializeCluster."""
+        with self._store.reading() as rows:
+            return View(rows).cluster()
+
+    def sessions(self) -> list[tuple[int, SessionRecord]]:
+        """All sessions, by number."""
+        with self._store.reading() as rows:
+            return list(View(rows).sessions())
+
+    def orphans(self, after: int, limit: int) -> list[tuple[int, int]]:
+        """(ino, session that made it by CreateOrphan or 0) of at most `limit` orphans greater than `after`."""
+        with self._store.reading() as rows:
+            return list(islice(View(rows).orphans(after), limit))
+
+    def datanodes(self) -> list[tuple[int, str, str]]:
+        """(node, uuid, address) of all datanodes."""
+        with self._store.reading() as rows:
+            return [(node, record.uuid, record.address) for node, record in View(rows).datanodes()]
+
+    def deletions(self, node: int, limit: int) -> list[tuple[int, int]]:
+        """(block, generation) of at most `limit` copies that a datanode is to delete."""
+        with self._store.reading() as rows:
+            return list(islice(View(rows).deletions(node), limit))
+
+    def replicas_on(self, node: int, after_block: int, limit: int) -> list[tuple[int, int, int, bool]]:
+        """(block, generation, length, is open) of at most `limit` blocks greater than `after_block` on a datanode."""
+        found: list[tuple[int, int, int, bool]] = []
+        with self._store.reading() as rows:
+            view = View(rows)
+            for block in islice(view.replicas_on(node, after_block), limit):
+                record = view.block(block)
+                assert record is not None, "the index by node names blocks that exist"
+                found.append((block, record.generation, record.length, record.is_open))
+        return found
+
+    def block(self, block: int) -> BlockRecord | None:
+        """A block's record."""
+        with self._store.reading() as rows:
+            return View(rows).block(block)
+
+    def next_block(self) -> int:
+        """The number that the next block will have: blocks from it on do not exist yet."""
+        with self._store.reading() as rows:
+            return View(rows).counters().next_block
+
+    def statistics(self) -> Statistics:
+        """How many inodes, blocks and sessions there are."""
+        with self._store.reading() as rows:
+            counters = View(rows).counters()
+        return Statistics(counters.inodes, counters.blocks, counters.sessions)
+
+
+def _apply_batch(update: Update, data: bytes) -> list[Outcome]:
+    batch = commands.decode_batch(data)
+    if batch.version != commands.BATCH_VERSION:
+        raise ProtocolError(f"a log entry of version {batch.version}: this namenode needs a newer cairnfs")
+    update.count.time_ns = max(update.count.time_ns, batch.time_ns)
+    return [_apply_item(update, item) for item in batch.items]
+
+
+def _apply_item(update: Update, item: Item) -> Outcome:
+    if item.session == 0:
+        return _execute(update, item)
+    outcome = sessions.answered_before(update, item)
+    if outcome is None:
+        outcome = _execute(update, item)
+        sessions.remember(update, outcome)
+    return outcome
+
+
+def _execute(update: Update, item: Item) -> Outcome:
+    call = Call(item.session, item.credentials, update.count.time_ns)
+    try:
+        command = _decode(item)
+        handlers = _MUTATIONS if item.session else _INTERNALS
+        answer = handlers[type(command)](update, call, command)
+    except Refused as refusal:
+        return Outcome(item.session, item.sequence, b"", refusal.errno or errno.EIO, str(refusal))
+    return Outcome(item.session, item.sequence, ops.encode(answer), 0, "", call.holds)
+
+
+def _decode(item: Item) -> ops.AnyMutation | AnyInternal:
+    """The command of an item; a body that is none is refused alike on every namenode."""
+    try:
+        return commands.decode_mutation(item.body) if item.session else commands.decode_internal(item.body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Refused(errno.EINVAL, "not a command of this version") from None
