@@ -49,7 +49,7 @@ def renew_block(update: Update, call: Call, operation: RenewBlock) -> LocatedBlo
     return located(update, record, cluster, call.now_s, writable=True)
 
 
-def report_corrupt(update: Update, call: Call, operation: ReportCorrupt) -> Done:
+def report_corrupt(update: Update, _call: Call, operation: ReportCorrupt) -> Done:
     """Note that a copy is corrupt; a report about an older generation, or a copy that is gone, says nothing."""
     record = update.block(operation.block)
     if record is not None and record.generation == operation.generation and operation.node in record.replicas:

@@ -55,7 +55,7 @@ def _check(settings: ClusterSettings) -> None:
         raise Refused(errno.EINVAL, f"block_size is 1 to {BLOCK_BYTES_MAX} bytes")
 
 
-def reap_orphans(update: Update, call: Call, command: ReapOrphans) -> Done:
+def reap_orphans(update: Update, _call: Call, command: ReapOrphans) -> Done:
     """Free orphans: their content, attributes and number. What has many extents goes in several steps."""
     budget = EXTENTS_REAPED_MAX
     for ino in command.inodes:

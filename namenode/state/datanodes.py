@@ -13,7 +13,7 @@ _UUID_BYTES_MAX = 128
 _ADDRESS_MAX = 300
 
 
-def register_datanode(update: Update, call: Call, command: RegisterDatanode) -> NodeRegistered:
+def register_datanode(update: Update, _call: Call, command: RegisterDatanode) -> NodeRegistered:
     """The number of the datanode, new or known; its address is the one it has now."""
     settings_of(update)
     uuid = command.uuid.encode()
@@ -27,7 +27,7 @@ def register_datanode(update: Update, call: Call, command: RegisterDatanode) -> 
     return NodeRegistered(node)
 
 
-def update_replicas(update: Update, call: Call, command: UpdateReplicas) -> Done:
+def update_replicas(update: Update, _call: Call, command: UpdateReplicas) -> Done:
     """Reconcile the block map with a report."""
     if update.datanode(command.node) is None:
         raise Refused(errno.EINVAL, f"datanode {command.node} is not registered")
@@ -65,7 +65,7 @@ def _add_copy(update: Update, node: int, block: int, generation: int, length: in
         update.save_block(record)
 
 
-def confirm_deletions(update: Update, call: Call, command: ConfirmDeletions) -> Done:
+def confirm_deletions(update: Update, _call: Call, command: ConfirmDeletions) -> Done:
     """Forget the deletions that a datanode has carried out."""
     if not 0 < command.node <= U32_MAX:
         raise Refused(errno.EINVAL, f"{command.node} is no datanode")

@@ -138,7 +138,7 @@ def _place_of_new_file(update: Update, call: Call, at: int, path: bytes) -> Plac
 
 
 def unlink(update: Update, call: Call, operation: Unlink) -> Done:
-    """unlink(2): EISDIR for a folder."""
+    """Take a name from a file, as POSIX has it: EISDIR for a folder."""
     place = locate_name(update, call.who, operation.at, operation.path)
     check_is_name(place, errno.EISDIR)
     inode = place.inode

@@ -127,7 +127,7 @@ def commit(update: Update, call: Call, operation: Commit) -> Appended:
         content.lay(update, inode, extent, live)
     if placed:
         content.trim_inline(update, inode)
-        inode.size = max(inode.size, max(extent.offset + extent.length for extent in placed))
+        inode.size = max(inode.size, *(extent.offset + extent.length for extent in placed))
         _note_write(update, call, inode)
     settle(update, live)
     return Appended(inode.pack(), placed[0].offset if placed else base)

@@ -15,6 +15,7 @@ import msgspec
 from cairnfs.common import operations as ops
 from cairnfs.common.errors import ProtocolError, Refused
 from cairnfs.namenode.state import (
+    attribute_changes,
     blocks,
     cluster,
     commands,
@@ -24,14 +25,13 @@ from cairnfs.namenode.state import (
     queries,
     rename,
     sessions,
-    setattr,
     snapshot,
     xattrs,
 )
 from cairnfs.namenode.state.call import Call
 from cairnfs.namenode.state.commands import AnyInternal, Item
 from cairnfs.namenode.state.digest import digest_rows
-from cairnfs.namenode.state.schema import BlockRecord, ClusterSettings, SessionRecord
+from cairnfs.namenode.state.schema import BlockRecord, ClusterSettings, DatanodeRecord, SessionRecord
 from cairnfs.namenode.state.sessions import Outcome
 from cairnfs.namenode.state.tables.store import Store
 from cairnfs.namenode.state.tables.update import Update
@@ -51,7 +51,7 @@ _MUTATIONS: Final[dict[type, Callable[[Update, Call, Any], msgspec.Struct]]] = {
     ops.Unlink: directories.unlink,
     ops.RemoveDirectory: directories.remove_directory,
     ops.Rename: rename.rename,
-    ops.SetAttributes: setattr.set_attributes,
+    ops.SetAttributes: attribute_changes.set_attributes,
     ops.SetXattr: xattrs.set_xattr,
     ops.RemoveXattr: xattrs.remove_xattr,
     ops.Write: files.write,
@@ -200,6 +200,11 @@ class StateMachine:
         with self._store.reading() as rows:
             return list(View(rows).sessions())
 
+    def session(self, session: int) -> SessionRecord | None:
+        """A session's record; None once it is closed."""
+        with self._store.reading() as rows:
+            return View(rows).session(session)
+
     def orphans(self, after: int, limit: int) -> list[tuple[int, int]]:
         """(ino, session that made it by CreateOrphan or 0) of at most `limit` orphans greater than `after`."""
         with self._store.reading() as rows:
@@ -209,6 +214,11 @@ class StateMachine:
         """(node, uuid, address) of all datanodes."""
         with self._store.reading() as rows:
             return [(node, record.uuid, record.address) for node, record in View(rows).datanodes()]
+
+    def datanode(self, node: int) -> DatanodeRecord | None:
+        """A datanode's record."""
+        with self._store.reading() as rows:
+            return View(rows).datanode(node)
 
     def deletions(self, node: int, limit: int) -> list[tuple[int, int]]:
         """(block, generation) of at most `limit` copies that a datanode is to delete."""

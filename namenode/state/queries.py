@@ -64,13 +64,13 @@ def get_map(view: View, call: Call, operation: GetMap) -> FileMap:
     return file_map(view, file_held(view, operation.ino), operation.offset, call.now_s)
 
 
-def release_files(view: View, call: Call, operation: ReleaseFiles) -> Done:
+def release_files(_view: View, _call: Call, _operation: ReleaseFiles) -> Done:
     """What a session holds is the leader's to know: nothing is read here."""
     return Done()
 
 
 def access(view: View, call: Call, operation: Access) -> Node:
-    """access(2)."""
+    """Whether the caller may do all that the mask names, by its effective ids."""
     if not 0 <= operation.mask <= READ | WRITE | EXECUTE:
         raise Refused(errno.EINVAL)
     inode = existing(view, call.who, operation.at, operation.path, follow=True)
@@ -129,7 +129,7 @@ def _little_endian(keys: bytes) -> bytes:
     return numbers.tobytes()
 
 
-def get_file_system_status(view: View, call: Call, operation: GetFileSystemStatus) -> FileSystemStatus:
+def get_file_system_status(view: View, _call: Call, _operation: GetFileSystemStatus) -> FileSystemStatus:
     """What the state knows of statvfs(3): room is 0 here, for only the leader knows it."""
     cluster = settings_of(view)
     inodes = view.counters().inodes

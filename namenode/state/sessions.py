@@ -50,7 +50,7 @@ def open_session(update: Update, call: Call, command: OpenSession) -> SessionOpe
     return SessionOpened(session)
 
 
-def close_session(update: Update, call: Call, command: CloseSession) -> Done:
+def close_session(update: Update, _call: Call, command: CloseSession) -> Done:
     """Seal what the session wrote, and forget it; nothing happens where it is gone."""
     record = update.session(command.session) if 0 < command.session <= U64_MAX else None
     if record is not None:
