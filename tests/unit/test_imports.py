@@ -46,7 +46,7 @@ IMPURE = {
 }  # fmt: skip
 
 # Libraries that stay in one place, and where.
-EDGES = {
+EDGES: dict[str, tuple[str, ...]] = {
     "grpc": ("common.channels",),
     "protos": (),
     "lmdb": ("namenode.log_store", "namenode.state"),
