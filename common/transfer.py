@@ -13,9 +13,11 @@ A foreign protocol, or garbage, is told by its first bytes; no length that came 
 is believed beyond HEADER_BYTES_MAX and PIECE_BYTES_MAX. Every wait has a deadline.
 """
 
+import contextlib
 import socket
 import struct
 import sys
+import time
 from array import array
 from typing import Final, TypeVar
 
@@ -70,6 +72,7 @@ class Wire:
         self._sock = sock
         self._prefix = bytearray(_PREFIX.size)
         self._receive_timeout_s = -1.0
+        self._send_timeout_s = -1.0
         self.timeout_s = timeout_s
         self.peer = peer or _name_of(sock)
         sock.settimeout(None)
@@ -77,13 +80,12 @@ class Wire:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in _KEEPALIVE:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout_s))
 
     @classmethod
-    def connect(cls, address: str, timeout_s: float) -> "Wire":
+    def connect(cls, address: str, timeout_s: float, *, connect_timeout_s: float | None = None) -> "Wire":
         """A connection to the datanode at `host:port`, the preamble sent."""
         host, port = split_host_port(address)
-        sock = socket.create_connection((host, port), timeout_s)
+        sock = socket.create_connection((host, port), connect_timeout_s or timeout_s)
         try:
             set_buffers(sock)
             wire = cls(sock, timeout_s, peer=address)
@@ -113,23 +115,19 @@ class Wire:
         self.send_bytes(frame(header, sum(len(part) for part in body)), *body)
 
     def send_bytes(self, *parts: Bytes) -> None:
-        """Send the buffers one after the other; TimeoutError where the other side takes nothing for the timeout."""
-        pending = [memoryview(part) for part in parts if len(part)]
-        while pending:
-            sent = self.send_some(pending)
-            pending = _rest(pending, sent)
+        """Send the buffers one after the other; TimeoutError where not all is taken in time."""
+        if self.send_within([memoryview(part) for part in parts if len(part)], self.timeout_s):
+            raise TimeoutError(f"{self.peer} did not take what was sent within {self.timeout_s:g} s")
 
-    def send_some(self, parts: list[memoryview]) -> int:
-        """One attempt to send the buffers: how many bytes went (fewer where the timeout passed meanwhile)."""
+    def send_within(self, parts: list[memoryview], timeout_s: float) -> list[memoryview]:
+        """Send the buffers for at most this long; what is left of them."""
+        if timeout_s != self._send_timeout_s:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout_s))
+            self._send_timeout_s = timeout_s
         try:
-            return self._sock.sendmsg(parts)
+            return _rest(parts, self._sock.sendmsg(parts)) if parts else []
         except BlockingIOError:
-            raise TimeoutError(f"{self.peer} took no bytes for {self.timeout_s:g} s") from None
-
-    def set_send_timeout(self, timeout_s: float) -> None:
-        """From now on a send may wait this long."""
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(timeout_s))
-        self.timeout_s = timeout_s
+            return parts
 
     def receive(self, kind: type[Header], *, wait_s: float | None = None) -> tuple[Header, int]:
         """The next frame's header, and how many bytes of body follow, which receive_into must take.
@@ -156,38 +154,41 @@ class Wire:
             raise ProtocolError(f"{self.peer} sent a header that is no {kind.__name__}") from None
 
     def receive_into(self, buffer: memoryview, wait_s: float | None = None) -> None:
-        """Fill the whole buffer; each part of it, as the kernel hands it over, may take `wait_s`."""
-        self._set_receive_timeout(self.timeout_s if wait_s is None else wait_s)
+        """Fill the whole buffer within `wait_s` (the wire's timeout if not told)."""
+        wait_s = self.timeout_s if wait_s is None else wait_s
+        deadline = time.monotonic() + wait_s
+        self._set_receive_timeout(wait_s)
         while len(buffer):
             got = self._receive_once(buffer)
             if not got:
                 raise ConnectionResetError(f"{self.peer} closed the connection in the middle of a frame")
             buffer = buffer[got:]
+            if len(buffer) and time.monotonic() > deadline:
+                raise TimeoutError(f"{self.peer} sent part of a frame and no more within {wait_s:g} s")
 
-    def drain(self, timeout_s: float, limit_bytes: int) -> None:
-        """Say that nothing more will be sent, then discard what comes until the other side closes.
+    def end_sending(self) -> None:
+        """Say that nothing more will be sent; receiving goes on."""
+        with contextlib.suppress(OSError):  # not connected any more: nobody to say it to
+            self._sock.shutdown(socket.SHUT_WR)
+
+    def discard_input(self, timeout_s: float, limit_bytes: int) -> None:
+        """Discard what comes until the other side closes, is silent for `timeout_s`, or has sent too much.
 
         A socket that is closed with bytes unread resets the connection, and the last frame sent
-        may be lost with it; so whoever ends a stream early drains it first.
+        may be lost with it; so whoever ends a stream early says so and discards the rest.
         """
-        scratch = bytearray(64 * 1024)
+        scratch = bytearray(256 * 1024)
         try:
-            self._sock.shutdown(socket.SHUT_WR)
             self._set_receive_timeout(timeout_s)
-            while limit_bytes > 0:
-                got = self._sock.recv_into(scratch)
-                if not got:
-                    return
+            while limit_bytes > 0 and (got := self._sock.recv_into(scratch)):
                 limit_bytes -= got
         except OSError:
-            return  # the other side is gone, or silent: closing hard is all that is left
+            return  # gone or silent: closing hard is all that is left
 
     def shutdown(self) -> None:
         """Wake every thread that waits in this connection; they see it closed."""
-        try:
+        with contextlib.suppress(OSError):  # not connected any more: nobody waits in it
             self._sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return  # not connected any more: nobody waits in it
 
     def close(self) -> None:
         """Give the socket back; idempotent."""
@@ -218,7 +219,8 @@ class Wire:
 def frame(header: Message, body_bytes: int = 0) -> bytes:
     """The prefix and header of a frame, after which `body_bytes` bytes of body must be sent."""
     encoded = header.SerializeToString()
-    assert len(encoded) <= HEADER_BYTES_MAX and body_bytes <= PIECE_BYTES_MAX
+    assert len(encoded) <= HEADER_BYTES_MAX
+    assert body_bytes <= PIECE_BYTES_MAX
     return _PREFIX.pack(_MAGIC, len(encoded), body_bytes) + encoded
 
 

@@ -24,25 +24,25 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63\x61irnfs/protos/transfer.proto\x12\x10\x63\x61irnfs.transfer\"\x9b\x01\n\x07Request\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x12\n\ncluster_id\x18\x02 \x01(\t\x12-\n\x05write\x18\x03 \x01(\x0b\x32\x1c.cairnfs.transfer.WriteBlockH\x00\x12+\n\x04read\x18\x04 \x01(\x0b\x32\x1b.cairnfs.transfer.ReadBlockH\x00\x42\x06\n\x04kind\"]\n\nWriteBlock\x12\r\n\x05\x62lock\x18\x01 \x01(\x04\x12\x12\n\ngeneration\x18\x02 \x01(\r\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\r\n\x05token\x18\x04 \x01(\x0c\x12\r\n\x05\x63hain\x18\x05 \x03(\t\"]\n\tReadBlock\x12\r\n\x05\x62lock\x18\x01 \x01(\x04\x12\x12\n\ngeneration\x18\x02 \x01(\r\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\x0e\n\x06length\x18\x04 \x01(\x04\x12\r\n\x05token\x18\x05 \x01(\x0c\"E\n\x06\x41nswer\x12*\n\x08statuses\x18\x01 \x03(\x0e\x32\x18.cairnfs.transfer.Status\x12\x0f\n\x07message\x18\x02 \x01(\t\"I\n\x06Packet\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0e\n\x06length\x18\x02 \x01(\r\x12\x11\n\tchecksums\x18\x03 \x01(\x0c\x12\x0c\n\x04last\x18\x04 \x01(\x08\"R\n\x03\x41\x63k\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12*\n\x08statuses\x18\x02 \x03(\x0e\x32\x18.cairnfs.transfer.Status\x12\x0f\n\x07message\x18\x03 \x01(\t*\xb2\x01\n\x06Status\x12\x06\n\x02OK\x10\x00\x12\x0f\n\x0b\x42\x41\x44_REQUEST\x10\x01\x12\x11\n\rWRONG_CLUSTER\x10\x02\x12\r\n\tBAD_TOKEN\x10\x03\x12\r\n\tNOT_FOUND\x10\x04\x12\x14\n\x10STALE_GENERATION\x10\x05\x12\x0c\n\x08NO_SPACE\x10\x06\x12\x0b\n\x07\x43ORRUPT\x10\x07\x12\x0c\n\x08IO_ERROR\x10\x08\x12\x15\n\x11\x44OWNSTREAM_FAILED\x10\t\x12\x08\n\x04\x42USY\x10\nb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63\x61irnfs/protos/transfer.proto\x12\x10\x63\x61irnfs.transfer\"\x9b\x01\n\x07Request\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x12\n\ncluster_id\x18\x02 \x01(\t\x12-\n\x05write\x18\x03 \x01(\x0b\x32\x1c.cairnfs.transfer.WriteBlockH\x00\x12+\n\x04read\x18\x04 \x01(\x0b\x32\x1b.cairnfs.transfer.ReadBlockH\x00\x42\x06\n\x04kind\"q\n\nWriteBlock\x12\r\n\x05\x62lock\x18\x01 \x01(\x04\x12\x12\n\ngeneration\x18\x02 \x01(\r\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\r\n\x05token\x18\x04 \x01(\x0c\x12\r\n\x05\x63hain\x18\x05 \x03(\t\x12\x12\n\ntimeout_ms\x18\x06 \x01(\r\"]\n\tReadBlock\x12\r\n\x05\x62lock\x18\x01 \x01(\x04\x12\x12\n\ngeneration\x18\x02 \x01(\r\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\x0e\n\x06length\x18\x04 \x01(\x04\x12\r\n\x05token\x18\x05 \x01(\x0c\"E\n\x06\x41nswer\x12*\n\x08statuses\x18\x01 \x03(\x0e\x32\x18.cairnfs.transfer.Status\x12\x0f\n\x07message\x18\x02 \x01(\t\"I\n\x06Packet\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0e\n\x06length\x18\x02 \x01(\r\x12\x11\n\tchecksums\x18\x03 \x01(\x0c\x12\x0c\n\x04last\x18\x04 \x01(\x08\"R\n\x03\x41\x63k\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12*\n\x08statuses\x18\x02 \x03(\x0e\x32\x18.cairnfs.transfer.Status\x12\x0f\n\x07message\x18\x03 \x01(\t*\xb2\x01\n\x06Status\x12\x06\n\x02OK\x10\x00\x12\x0f\n\x0b\x42\x41\x44_REQUEST\x10\x01\x12\x11\n\rWRONG_CLUSTER\x10\x02\x12\r\n\tBAD_TOKEN\x10\x03\x12\r\n\tNOT_FOUND\x10\x04\x12\x14\n\x10STALE_GENERATION\x10\x05\x12\x0c\n\x08NO_SPACE\x10\x06\x12\x0b\n\x07\x43ORRUPT\x10\x07\x12\x0c\n\x08IO_ERROR\x10\x08\x12\x15\n\x11\x44OWNSTREAM_FAILED\x10\t\x12\x08\n\x04\x42USY\x10\nb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cairnfs.protos.transfer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STATUS']._serialized_start=630
-  _globals['_STATUS']._serialized_end=808
+  _globals['_STATUS']._serialized_start=650
+  _globals['_STATUS']._serialized_end=828
   _globals['_REQUEST']._serialized_start=52
   _globals['_REQUEST']._serialized_end=207
   _globals['_WRITEBLOCK']._serialized_start=209
-  _globals['_WRITEBLOCK']._serialized_end=302
-  _globals['_READBLOCK']._serialized_start=304
-  _globals['_READBLOCK']._serialized_end=397
-  _globals['_ANSWER']._serialized_start=399
-  _globals['_ANSWER']._serialized_end=468
-  _globals['_PACKET']._serialized_start=470
-  _globals['_PACKET']._serialized_end=543
-  _globals['_ACK']._serialized_start=545
-  _globals['_ACK']._serialized_end=627
+  _globals['_WRITEBLOCK']._serialized_end=322
+  _globals['_READBLOCK']._serialized_start=324
+  _globals['_READBLOCK']._serialized_end=417
+  _globals['_ANSWER']._serialized_start=419
+  _globals['_ANSWER']._serialized_end=488
+  _globals['_PACKET']._serialized_start=490
+  _globals['_PACKET']._serialized_end=563
+  _globals['_ACK']._serialized_start=565
+  _globals['_ACK']._serialized_end=647
 # @@protoc_insertion_point(module_scope)

@@ -45,18 +45,20 @@ class Request(_message.Message):
     def __init__(self, protocol_version: _Optional[int] = ..., cluster_id: _Optional[str] = ..., write: _Optional[_Union[WriteBlock, _Mapping]] = ..., read: _Optional[_Union[ReadBlock, _Mapping]] = ...) -> None: ...
 
 class WriteBlock(_message.Message):
-    __slots__ = ("block", "generation", "offset", "token", "chain")
+    __slots__ = ("block", "generation", "offset", "token", "chain", "timeout_ms")
     BLOCK_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     CHAIN_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     block: int
     generation: int
     offset: int
     token: bytes
     chain: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, block: _Optional[int] = ..., generation: _Optional[int] = ..., offset: _Optional[int] = ..., token: _Optional[bytes] = ..., chain: _Optional[_Iterable[str]] = ...) -> None: ...
+    timeout_ms: int
+    def __init__(self, block: _Optional[int] = ..., generation: _Optional[int] = ..., offset: _Optional[int] = ..., token: _Optional[bytes] = ..., chain: _Optional[_Iterable[str]] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
 
 class ReadBlock(_message.Message):
     __slots__ = ("block", "generation", "offset", "length", "token")
