@@ -3,7 +3,6 @@
 Neighbours that continue each other in the file and in the block are always one extent.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
 from cairnfs.common.operations import Extent
@@ -49,19 +48,6 @@ def truncate(extents: Iterable[Extent], size: int) -> list[Extent]:
         length = min(extent.length, size - extent.offset)
         kept.append(Extent(extent.offset, length, extent.block, extent.block_offset))
     return kept
-
-
-def find(extents: Sequence[Extent], start: int, end: int) -> list[Extent]:
-    """The extents that have bytes in [start, end)."""
-    first = bisect_right(extents, start, key=lambda extent: extent.offset)
-    if first and extents[first - 1].offset + extents[first - 1].length > start:
-        first -= 1
-    found: list[Extent] = []
-    for extent in extents[first:]:
-        if extent.offset >= end:
-            break
-        found.append(extent)
-    return found
 
 
 def total(extents: Iterable[Extent]) -> int:

@@ -1,11 +1,14 @@
 """The state machine as a whole: log entries go in, outcomes come out, queries are answered.
 
-It knows nothing of Raft, gRPC or threads: one thread applies, any number query. What is committed
-by LMDB but not yet synced as its last meta page may be undone by a power cut; the log replays it.
+It knows nothing of Raft or gRPC. One thread owns it: applies and queries go through one write
+transaction that stays open over many entries, so that an entry costs no sync of its own; commit()
+ends it. What a crash undoes, the log replays. Only the rows of dump() and digest() may be read from
+another thread.
 """
 
 import errno
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -102,6 +105,7 @@ class StateMachine:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._update: Update | None = None
         with store.reading() as rows:
             counters = View(rows).counters()
         self.applied_index = counters.applied_index
@@ -140,21 +144,23 @@ class StateMachine:
             raise
 
     def close(self) -> None:
-        """Sync and close; no query may be under way."""
-        self._store.sync()
+        """Commit, sync and close."""
+        self.sync()
         self._store.close()
 
     # --- the log
 
     def apply(self, entries: Sequence[Entry]) -> list[list[Outcome]]:
-        """Apply entries, in one transaction with their index and term; outcomes by entry and item.
+        """Apply entries, in the same transaction as their index and term; outcomes by entry and item.
 
-        An exception is a bug or a disk that fails: nothing of these entries is kept, and the
-        process must stop.
+        Queries see the effects at once; commit() makes them last. An exception is a bug or a disk
+        that fails: nothing since the last commit is kept, and the process must stop.
         """
         outcomes: list[list[Outcome]] = []
-        with self._store.writing() as rows:
-            update = Update(rows)
+        update = self._update
+        if update is None:
+            update = self._update = Update(self._store.begin())
+        try:
             for index, term, data in entries:
                 assert index > update.count.applied_index, "an entry is applied once, in order"
                 outcomes.append(_apply_batch(update, data) if data else [])
@@ -162,29 +168,48 @@ class StateMachine:
                 update.count.applied_term = term
                 update.flush_if_large()
             update.flush()
-            index, term = update.count.applied_index, update.count.applied_term
-        self.applied_index, self.applied_term = index, term
+        except BaseException:
+            self._update = None
+            update.rows.abort()
+            raise
+        self.applied_index, self.applied_term = update.count.applied_index, update.count.applied_term
         return outcomes
+
+    def commit(self) -> None:
+        """What has been applied survives the process from now on, and other threads' reads see it."""
+        update, self._update = self._update, None
+        if update is not None:
+            update.rows.commit()
+
+    @contextmanager
+    def _reading(self) -> Iterator[View]:
+        """What has been applied, committed or not."""
+        if self._update is not None:
+            yield View(self._update.rows)
+        else:
+            with self._store.reading() as rows:
+                yield View(rows)
 
     def query(self, session: int, credentials: ops.Credentials, operation: ops.AnyQuery, now_s: int) -> bytes:
         """The encoded answer to a query; Refused where it cannot be answered as asked."""
         call = Call(session, credentials, now_s * _NANOSECONDS)
-        with self._store.reading() as rows:
-            return ops.encode(_QUERIES[type(operation)](View(rows), call, operation))
+        with self._reading() as view:
+            return ops.encode(_QUERIES[type(operation)](view, call, operation))
 
     def sync(self) -> None:
         """All that has been applied is on disk when this returns; only then may the log be cut."""
+        self.commit()
         self._store.sync()
 
     # --- snapshots
 
     def digest(self) -> tuple[int, bytes]:
-        """(applied index, BLAKE2b over every row), as of one moment."""
+        """(applied index, BLAKE2b over every row), as of the last commit."""
         with self._store.reading() as rows:
             return View(rows).counters().applied_index, digest_rows(rows)
 
     def dump(self) -> Iterator[bytes]:
-        """The state as a stream in chunks of about 1 MiB; a read transaction is open until it ends or is closed."""
+        """The last commit as a stream in chunks of about 1 MiB; a read transaction is open until it ends or is closed."""
         with self._store.reading() as rows:
             yield from snapshot.dump(rows, View(rows).counters())
 
@@ -192,44 +217,43 @@ class StateMachine:
 
     def cluster(self) -> ClusterSettings | None:
         """The settings of the cluster; None before InitializeCluster."""
-        with self._store.reading() as rows:
-            return View(rows).cluster()
+        with self._reading() as view:
+            return view.cluster()
 
     def sessions(self) -> list[tuple[int, SessionRecord]]:
         """All sessions, by number."""
-        with self._store.reading() as rows:
-            return list(View(rows).sessions())
+        with self._reading() as view:
+            return list(view.sessions())
 
     def session(self, session: int) -> SessionRecord | None:
         """A session's record; None once it is closed."""
-        with self._store.reading() as rows:
-            return View(rows).session(session)
+        with self._reading() as view:
+            return view.session(session)
 
     def orphans(self, after: int, limit: int) -> list[tuple[int, int]]:
         """(ino, session that made it by CreateOrphan or 0) of at most `limit` orphans greater than `after`."""
-        with self._store.reading() as rows:
-            return list(islice(View(rows).orphans(after), limit))
+        with self._reading() as view:
+            return list(islice(view.orphans(after), limit))
 
     def datanodes(self) -> list[tuple[int, str, str]]:
         """(node, uuid, address) of all datanodes."""
-        with self._store.reading() as rows:
-            return [(node, record.uuid, record.address) for node, record in View(rows).datanodes()]
+        with self._reading() as view:
+            return [(node, record.uuid, record.address) for node, record in view.datanodes()]
 
     def datanode(self, node: int) -> DatanodeRecord | None:
         """A datanode's record."""
-        with self._store.reading() as rows:
-            return View(rows).datanode(node)
+        with self._reading() as view:
+            return view.datanode(node)
 
     def deletions(self, node: int, limit: int) -> list[tuple[int, int]]:
         """(block, generation) of at most `limit` copies that a datanode is to delete."""
-        with self._store.reading() as rows:
-            return list(islice(View(rows).deletions(node), limit))
+        with self._reading() as view:
+            return list(islice(view.deletions(node), limit))
 
     def replicas_on(self, node: int, after_block: int, limit: int) -> list[tuple[int, int, int, bool]]:
         """(block, generation, length, is open) of at most `limit` blocks greater than `after_block` on a datanode."""
         found: list[tuple[int, int, int, bool]] = []
-        with self._store.reading() as rows:
-            view = View(rows)
+        with self._reading() as view:
             for block in islice(view.replicas_on(node, after_block), limit):
                 record = view.block(block)
                 assert record is not None, "the index by node names blocks that exist"
@@ -238,18 +262,18 @@ class StateMachine:
 
     def block(self, block: int) -> BlockRecord | None:
         """A block's record."""
-        with self._store.reading() as rows:
-            return View(rows).block(block)
+        with self._reading() as view:
+            return view.block(block)
 
     def next_block(self) -> int:
         """The number that the next block will have: blocks from it on do not exist yet."""
-        with self._store.reading() as rows:
-            return View(rows).counters().next_block
+        with self._reading() as view:
+            return view.counters().next_block
 
     def statistics(self) -> Statistics:
         """How many inodes, blocks and sessions there are."""
-        with self._store.reading() as rows:
-            counters = View(rows).counters()
+        with self._reading() as view:
+            counters = view.counters()
         return Statistics(counters.inodes, counters.blocks, counters.sessions)
 
 

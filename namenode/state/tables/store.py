@@ -74,6 +74,14 @@ class Rows:
         """Delete a row; whether there was one."""
         return self._txn.delete(key, b"", table)
 
+    def commit(self) -> None:
+        """End the transaction, and keep what it wrote."""
+        self._txn.commit()
+
+    def abort(self) -> None:
+        """End the transaction, and forget what it wrote."""
+        self._txn.abort()
+
     def count(self, table: Handle) -> int:
         """How many rows the table has."""
         return int(self._txn.stat(table)["entries"])
@@ -159,6 +167,10 @@ class Store:
         """A write transaction: committed at the end, undone by any exception."""
         with self._environment.begin(write=True) as txn:
             yield Rows(txn, self.tables)
+
+    def begin(self) -> Rows:
+        """A write transaction that its owner commits or aborts, on this very thread."""
+        return Rows(self._environment.begin(write=True), self.tables)
 
     def append_all(self, rows: Iterable[tuple[int, list[Row]]]) -> None:
         """Write runs of (table's place, rows in order), each in a transaction of its own."""
