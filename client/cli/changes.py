@@ -91,7 +91,7 @@ def rm_command(fs: "FileSystem", paths: tuple[str, ...], *, recursive: bool, for
 @click.option("-f", "--force", is_flag=True, help="Replace a file that has the link's name.")
 @uses_cluster
 def ln_command(fs: "FileSystem", target: str, link: str, *, symbolic: bool, force: bool) -> None:
-    """Make a hard or symbolic link called LINK, or in the folder LINK, to TARGET.
+    """Make hard or symbolic links: one to TARGET that is called LINK, or lies in the folder LINK.
 
     \b
     cairn ln /photos/1.jpg /best.jpg

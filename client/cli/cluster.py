@@ -64,12 +64,16 @@ def uses_cluster(
 def open_file_system(settings: Settings) -> "FileSystem":
     """The cluster's file system, as a context manager."""
     address = find_address(settings)
+    connect = settings.connect or _load_connect()
+    if settings.timeout_s is None:
+        return connect(address)
+    return connect(address, connect_timeout_s=settings.timeout_s, operation_timeout_s=settings.timeout_s)
+
+
+def _load_connect() -> "Callable[..., FileSystem]":
     from cairnfs.client import connect
 
-    connect_ = settings.connect or connect
-    if settings.timeout_s is None:
-        return connect_(address)
-    return connect_(address, connect_timeout_s=settings.timeout_s, operation_timeout_s=settings.timeout_s)
+    return connect
 
 
 def find_address(settings: Settings) -> str:

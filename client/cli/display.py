@@ -1,6 +1,7 @@
 """How names, sizes, modes and times look as text. Knows no cluster and no terminal."""
 
 import json
+import re
 import stat
 import sys
 import time
@@ -9,7 +10,7 @@ from typing import Any
 
 _ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\"}
 _UNITS = "KMGTPE"
-_SUFFIXES = {"": 1, "B": 1, **{unit: 1024 ** (power + 1) for power, unit in enumerate(_UNITS)}}
+_SIZE = re.compile(rf"([0-9]+(?:\.[0-9]+)?)([{_UNITS}]?)B?")
 
 
 def show(name: str | bytes) -> str:
@@ -44,18 +45,12 @@ def human(size_bytes: float) -> str:
 
 def parse_size(text: str) -> int:
     """The bytes of `10`, `64K`, `1.5M`; ValueError where it is no size."""
-    digits = text.upper().rstrip("KMGTPEB")
-    unit = text.upper()[len(digits) :]
-    unit = unit[0] if unit[1:] == "B" else unit
-    if unit not in _SUFFIXES:
+    match = _SIZE.fullmatch(text.upper())
+    if match is None:
         raise ValueError(f"{text!r} is not a size: write 10, 64K or 1.5M")
-    try:
-        size = int(float(digits) * _SUFFIXES[unit])
-    except (ValueError, OverflowError):
-        raise ValueError(f"{text!r} is not a size: write 10, 64K or 1.5M") from None
-    if size < 0:
-        raise ValueError(f"{text!r}: a size is not negative")
-    return size
+    number, unit = match.groups()
+    factor = 1024 ** (_UNITS.index(unit) + 1) if unit else 1
+    return int(number) * factor if number.isdigit() else int(float(number) * factor)
 
 
 def mode_text(mode: int) -> str:
