@@ -31,6 +31,7 @@ from cairnfs.datanode.layout import (
 
 _PAGE_BYTES = 4096
 _GROWTH_BYTES = 64 << 20
+_RESERVE_BYTES = 1 << 30
 _READERS_MAX = 2048
 _SPARE_READERS = 16
 _FIXED_OVERHEAD_BYTES = 1 << 20
@@ -39,7 +40,7 @@ _FIXED_OVERHEAD_BYTES = 1 << 20
 class Limits(NamedTuple):
     """What a volume may take of its disk; bytes."""
 
-    reserve_bytes: int = 0
+    reserve_bytes: int | None = None  # of the disk, left free; None: 1 GiB, or 2 % of a small disk
     capacity_bytes: int = 0  # 0: as much as the disk has
     map_bytes: int = 1 << 43
     commit_bytes: int = 16 << 20
@@ -74,6 +75,7 @@ class Environment:
             os.close(self._lock_fd)
             raise
         self._allocated_bytes = os.fstat(self._data_fd).st_size
+        self._reserve_bytes = _reserve(folder, limits)
 
     def adopt(self, datanode_uuid: str) -> None:
         """Make the volume that of this datanode, for good."""
@@ -87,8 +89,8 @@ class Environment:
         file_bytes = max(self._allocated_bytes, self._in_use_bytes())
         overhead = _FIXED_OVERHEAD_BYTES + used_bytes // 100
         reusable = max(file_bytes - used_bytes - overhead, 0)
-        free = disk.f_bavail * disk.f_frsize - self.limits.reserve_bytes + reusable
-        capacity = disk.f_blocks * disk.f_frsize - self.limits.reserve_bytes
+        free = disk.f_bavail * disk.f_frsize - self._reserve_bytes + reusable
+        capacity = disk.f_blocks * disk.f_frsize - self._reserve_bytes
         ceiling = self.limits.map_bytes - 8 * _FIXED_OVERHEAD_BYTES
         if self.limits.capacity_bytes:
             ceiling = min(ceiling, self.limits.capacity_bytes)
@@ -101,7 +103,7 @@ class Environment:
             return
         size = min((wanted // _GROWTH_BYTES + 1) * _GROWTH_BYTES, self.limits.map_bytes)
         disk = os.statvfs(self.folder)
-        if disk.f_bavail * disk.f_frsize - self.limits.reserve_bytes < size - self._allocated_bytes:
+        if disk.f_bavail * disk.f_frsize - self._reserve_bytes < size - self._allocated_bytes:
             return  # a nearly full disk is filled without preallocation
         try:
             os.posix_fallocate(self._data_fd, self._allocated_bytes, size - self._allocated_bytes)
@@ -139,6 +141,13 @@ class Environment:
             if owner != cluster_id:
                 raise BadConfig(f"volume {self.folder} belongs to cluster {owner!r}, not to {cluster_id!r}")
             return txn.get(META_VOLUME, b"").decode(), txn.get(META_DATANODE, b"").decode()
+
+
+def _reserve(folder: Path, limits: Limits) -> int:
+    if limits.reserve_bytes is not None:
+        return limits.reserve_bytes
+    disk = os.statvfs(folder)
+    return min(_RESERVE_BYTES, disk.f_blocks * disk.f_frsize // 50)
 
 
 def _lock(folder: Path) -> int:

@@ -39,7 +39,7 @@ from cairnfs.datanode.replica_writer import ReplicaWriter
 
 _QUEUE_TIMEOUT_S = 60.0
 
-log = EventLogger("cairnfs.datanode.store")
+log = EventLogger("store")
 
 
 class PieceView(NamedTuple):
@@ -201,8 +201,11 @@ class PieceStore:
     def _reading(self) -> Iterator[lmdb.Transaction]:
         if self._failure is not None:
             raise self._failure
-        with self._environment.lmdb.begin(buffers=True) as txn:
-            yield txn
+        try:
+            with self._environment.lmdb.begin(buffers=True) as txn:
+                yield txn
+        except lmdb.Error as error:
+            raise VolumeFailed(f"volume {self.folder} cannot be read: {error}") from error
 
     def _put(self, change: Change) -> None:
         """Queue a change; where that cannot be, it is finished with the reason."""

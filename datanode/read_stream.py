@@ -5,8 +5,6 @@ copied or computed here. A client that does not take a packet within a moment ge
 from a copy: an open transaction would keep the pages of deleted pieces from being used again.
 """
 
-import lmdb
-
 from cairnfs.common.blocks import CHECKSUM_RUN_BYTES
 from cairnfs.common.errors import CairnError
 from cairnfs.common.transfer import Wire, frame
@@ -38,7 +36,7 @@ def serve_read(wire: Wire, request: pb.ReadBlock, volumes: Volumes) -> None:
     while offset < end:
         try:
             offset = _send_packet(wire, request, volumes, offset, answer)
-        except (CairnError, lmdb.Error) as error:
+        except CairnError as error:
             if answer:
                 raise
             raise ConnectionAbortedError(f"block {request.block} cannot be read on at {offset}: {error}") from None

@@ -1,7 +1,5 @@
 """Errors as statuses of the transfer protocol."""
 
-import lmdb
-
 from cairnfs.common.errors import CorruptData, NoSpace, ProtocolError, WrongCluster
 from cairnfs.datanode.errors import BadRange, ReplicaMissing, StaleGeneration
 from cairnfs.protos import transfer_pb2 as pb
@@ -15,7 +13,6 @@ _STATUSES: tuple[tuple[type[Exception], pb.Status], ...] = (
     (CorruptData, pb.CORRUPT),
     (WrongCluster, pb.WRONG_CLUSTER),
     (OSError, pb.IO_ERROR),
-    (lmdb.Error, pb.IO_ERROR),
 )
 
 

@@ -8,8 +8,6 @@ import socket
 import threading
 import time
 
-import lmdb
-
 from cairnfs.common.errors import BadConfig, CairnError, ProtocolError
 from cairnfs.common.logs import EventLogger
 from cairnfs.common.transfer import PeerClosed, Wire, set_buffers
@@ -26,7 +24,7 @@ _IDLE_TIMEOUT_S = 120.0
 _REFUSED_MAX = 32
 _STOP_S = 5.0
 
-log = EventLogger("cairnfs.datanode.transfer")
+log = EventLogger("transfer")
 
 
 class TransferServer:
@@ -119,7 +117,7 @@ class TransferServer:
             pass  # between two requests: the usual end
         except ProtocolError as error:
             log.warning("foreign_connection", peer=wire.peer, error=error)
-        except (OSError, lmdb.Error) as error:
+        except OSError as error:
             log.info("connection_lost", peer=wire.peer, error=error)
         finally:
             wire.close()
@@ -142,7 +140,7 @@ class TransferServer:
                 return True
             serve_write(wire, request, self._volumes, self._budget)
             return False
-        except (RequestRefused, CairnError, lmdb.Error) as error:
+        except (RequestRefused, CairnError) as error:
             status, message = status_of(error), str(error)
         finally:
             with self._lock:

@@ -4,14 +4,14 @@ Owns the choice of the volume. A volume that fails takes only its own replicas w
 place of a replica is looked up in each volume's own table, so nothing here grows with the number of blocks.
 """
 
+import heapq
+import itertools
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from pathlib import Path
-
-import lmdb
 
 from cairnfs.common.errors import BadConfig, NoSpace
 from cairnfs.common.logs import EventLogger
@@ -21,7 +21,7 @@ from cairnfs.datanode.layout import Replica
 from cairnfs.datanode.piece_store import PieceStore, PieceView, Usage
 from cairnfs.datanode.replica_writer import ReplicaWriter
 
-log = EventLogger("cairnfs.datanode.volumes")
+log = EventLogger("volumes")
 
 
 class Volumes:
@@ -86,11 +86,9 @@ class Volumes:
         return store.delete(block, generation)
 
     def replicas(self) -> Iterator[tuple[int, Replica]]:
-        """All replicas on the volumes that work, in the order of blocks on each volume."""
-        for store in self._stores:
-            if store.failure is None:
-                for page in store.replicas():
-                    yield from page
+        """All replicas on the volumes that work, in the order of blocks."""
+        working = [store for store in self._stores if store.failure is None]
+        return heapq.merge(*(itertools.chain.from_iterable(store.replicas()) for store in working))
 
     def usages(self) -> list[Usage]:
         """What the heartbeat tells, a volume each."""
@@ -132,7 +130,7 @@ class Volumes:
 def _usage(store: PieceStore) -> Usage:
     try:
         return store.usage()
-    except (OSError, lmdb.Error) as error:
+    except OSError as error:
         log.warning("volume_does_not_answer", volume=store.folder, error=error)
         return Usage(store.uuid, 0, 0, 0, True)
 

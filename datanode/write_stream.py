@@ -20,8 +20,6 @@ import threading
 import time
 from collections.abc import Sequence
 
-import lmdb
-
 from cairnfs.common.blocks import BLOCK_BYTES_MAX
 from cairnfs.common.errors import CairnError, CorruptData, ProtocolError
 from cairnfs.common.logs import EventLogger
@@ -36,7 +34,7 @@ IDLE_TIMEOUT_S = 3600.0
 _DRAIN_S = 2.0
 _DRAIN_BYTES_MAX = 64 << 20
 
-log = EventLogger("cairnfs.datanode.write")
+log = EventLogger("write")
 
 
 def serve_write(wire: Wire, request: pb.Request, volumes: Volumes, budget: BufferBudget) -> None:
@@ -224,7 +222,7 @@ class WriteStream:
                 below, message, goal = [pb.DOWNSTREAM_FAILED], str(error), self._acked_offset
         try:
             durable = self._writer.wait_durable(goal, self._timeout_s)
-        except (OSError, lmdb.Error) as error:
+        except OSError as error:
             return [status_of(error)], str(error)
         self._acked_offset = durable if self._downstream is None else goal
         return [pb.OK, *below], message

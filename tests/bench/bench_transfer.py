@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -109,6 +110,13 @@ def write_chain(chain: Chain, first_block: int, total: int, pieces: list[memoryv
     return blocks
 
 
+def write_into(
+    blocks: list[LocatedBlock], chain: Chain, first_block: int, total: int, pieces: list[memoryview]
+) -> None:
+    """write_chain, its blocks added to `blocks`."""
+    blocks.extend(write_chain(chain, first_block, total, pieces))
+
+
 def write_locally(folder: Path, total: int, pieces: list[memoryview]) -> None:
     """Three plain files, one after the other, each with fsync."""
     for copy in range(3):
@@ -159,10 +167,8 @@ def latencies(chain: Chain, block: int) -> tuple[float, float]:
     """Milliseconds of a 4 KiB append that is synced on three nodes, and of a 4 KiB read (medians)."""
     located = chain.located(block, 0)
     piece = os.urandom(4096)
-    appends = []
     with BlockWriter(located, CLUSTER) as writer:
-        for _ in range(200):
-            appends.append(timed(lambda: (writer.send(piece), writer.flush())))
+        appends = [timed(lambda: (writer.send(piece), writer.flush())) for _ in range(200)]
     reader = BlockReader(CLUSTER)
     into = memoryview(bytearray(4096))
     reads = [timed(lambda at=at: reader.read_into(located, located.replicas[0], at * 4096, into)) for at in range(200)]
@@ -189,19 +195,19 @@ def main() -> None:
     chain = Chain(folder)
     try:
         for turn in range(options.rounds):
-            note("three local copies, fsync", timed(lambda: write_locally(folder, total, pieces)))
+            note("three local copies, fsync", timed(partial(write_locally, folder, total, pieces)))
             first = 1 + turn * 1000
             written: list[LocatedBlock] = []
-            seconds = timed(lambda first=first, to=written: to.extend(write_chain(chain, first, total, pieces)))
+            seconds = timed(partial(write_into, written, chain, first, total, pieces))
             note("chain of three, synced", seconds)
             reader = BlockReader(CLUSTER)
             for streams in (1, 3):
                 if options.cold:
                     drop_page_cache()
-                    note(f"read, cold, {streams} streams", timed(lambda s=streams: read_all(reader, written, s)))
+                    note(f"read, cold, {streams} streams", timed(partial(read_all, reader, written, streams)))
                 else:
                     read_all(reader, written, streams)
-                note(f"read, warm, {streams} streams", timed(lambda s=streams: read_all(reader, written, s)))
+                note(f"read, warm, {streams} streams", timed(partial(read_all, reader, written, streams)))
             reader.close()
         append_ms, read_ms = latencies(chain, 999_999)
         for name, values in rates.items():

@@ -57,9 +57,9 @@ TRANSFERS = (
     "client.block_reader", "client.block_writer", "datanode.access", "datanode.read_stream", "datanode.statuses",
     "datanode.transfer_server", "datanode.write_stream",
 )  # fmt: skip
-REGISTRATION = ("datanode.namenode_link",)
+REGISTRATION = ("datanode.namenode_link", "datanode.registration")
 EDGES: dict[str, tuple[str, ...]] = {
-    "grpc": ("common.channels", "client.admin", *SERVICES, *PEERS, *SESSION, *REGISTRATION),
+    "grpc": ("common.channels", "client.admin", *SERVICES, *PEERS, *SESSION, "datanode.namenode_link"),
     "protos": ("client.admin", "client.cli.members", *SERVICES, *PEERS, *SESSION, *TRANSFERS, *REGISTRATION),
     "lmdb": (
         "namenode.log_store", "namenode.state.tables",
