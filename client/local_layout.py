@@ -2,8 +2,8 @@
 
     DIRECTORY/cluster.json                    ids and ports; datanodes may be added later
     DIRECTORY/lock                            held while processes are started or stopped
-    DIRECTORY/namenode-1/namenode.toml, log   one folder a process, with its configuration, log and data
-    DIRECTORY/datanode-1/datanode.toml, log
+    DIRECTORY/namenode-1/namenode.toml, .log  one folder a process, with its configuration, log and data
+    DIRECTORY/datanode-1/datanode.toml, .log
 
 Everything listens on 127.0.0.1, on ports that were free when the cluster was made and stay its own. A configuration
 file is written once: what a user changes in it stays.

@@ -30,7 +30,7 @@ class Program:
     @property
     def log(self) -> Path:
         """Where its standard output and error go."""
-        return self.config.parent / "log"
+        return self.config.with_suffix(".log")
 
     @property
     def arguments(self) -> list[str]:
