@@ -6,7 +6,6 @@ Starting is repeatable: what runs is left, what does not is started. Knows the f
 
 import contextlib
 import fcntl
-import os
 import signal
 import subprocess
 import time
@@ -65,21 +64,17 @@ class LocalCluster:
 
     def stop(self, *, timeout_s: float = STOP_TIMEOUT_S) -> list[str]:
         """Stop every process of the folder and return the names of those that ran: SIGTERM first, SIGKILL for those
-        that have not ended in time."""
+        that have not ended in time. BadConfig where the folder holds no cluster.
+        """
+        programs = self.programs
         with self._locked():
             stopped = sorted(self.running())
-            if local_processes.kill(self.programs, signal_number=signal.SIGTERM, timeout_s=timeout_s):
-                left = local_processes.kill(self.programs, signal_number=signal.SIGKILL, timeout_s=timeout_s)
+            if local_processes.stop(programs, signal.SIGTERM, timeout_s=timeout_s):
+                left = local_processes.stop(programs, signal.SIGKILL, timeout_s=timeout_s)
                 if left:
                     raise CairnError(f"{', '.join(left)} did not end even when killed: see ps")
             self._reap()
         return stopped
-
-    def kill(self, name: str) -> None:
-        """kill -9 one process, and wait until it has ended."""
-        program = next(program for program in self.programs if program.name == name)
-        local_processes.kill([program], signal_number=signal.SIGKILL, timeout_s=STOP_TIMEOUT_S)
-        self._reap()
 
     def wait_until_serving(self, *, timeout_s: float = START_TIMEOUT_S) -> None:
         """Wait for a leader that serves, with every datanode registered and alive.
@@ -87,7 +82,7 @@ class LocalCluster:
         ClusterUnavailable as soon as a process has ended, or when time is up; it quotes the log of the one at fault.
         """
         deadline = time.monotonic() + timeout_s
-        with Admin() as admin, self._pidfds() as pidfds:
+        with Admin() as admin, local_processes.open_pidfds(self.programs) as pidfds:
             for program in self.programs:
                 if program not in pidfds.values():
                     raise ClusterUnavailable(_obituary(program))
@@ -121,7 +116,7 @@ class LocalCluster:
 
     def wait_until_one_ends(self) -> str | None:
         """Wait until a process ends, and return its name with its last words; None when none runs any more."""
-        with self._pidfds() as pidfds:
+        with local_processes.open_pidfds(self.programs) as pidfds:
             if not pidfds:
                 return None
             running = local_processes.wait_for_end(pidfds, timeout_s=None, is_one_enough=True)
@@ -132,19 +127,6 @@ class LocalCluster:
         for child in self._children:
             child.returncode = 0  # Popen warns of a child it has not waited for
         self._children.clear()
-
-    @contextlib.contextmanager
-    def _pidfds(self) -> Iterator[dict[int, Program]]:
-        """pidfds of the processes that run, with what each of them is."""
-        by_name = {program.name: program for program in self.programs}
-        with contextlib.ExitStack() as stack:
-            pidfds = {}
-            for name, pid in self.running().items():
-                pidfd = local_processes.open_pidfd(by_name[name], pid)
-                if pidfd is not None:
-                    stack.callback(os.close, pidfd)
-                    pidfds[pidfd] = by_name[name]
-            yield pidfds
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

@@ -11,8 +11,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,9 +39,13 @@ class Program:
 
 
 def start(program: Program) -> subprocess.Popen[bytes]:
-    """Start it in a session of its own, so that Ctrl-C at a terminal does not reach it."""
+    """Start it in a session of its own, so that Ctrl-C at a terminal does not reach it, and return when find() sees it.
+
+    The kernel lets the parent of a vfork() go on just before the child's new command line can be read. Whoever looked
+    for the process in that moment would not find it, and start it a second time.
+    """
     with program.log.open("ab") as log:
-        return subprocess.Popen(
+        child = subprocess.Popen(
             [sys.executable, *program.arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -49,6 +53,9 @@ def start(program: Program) -> subprocess.Popen[bytes]:
             cwd=program.config.parent,
             start_new_session=True,
         )
+    while not _is_program(child.pid, program) and child.poll() is None:
+        time.sleep(0.001)
+    return child
 
 
 def find(programs: Iterable[Program]) -> dict[str, int]:
@@ -71,38 +78,48 @@ def _arguments(pid: int) -> tuple[bytes, ...]:
         return ()
 
 
-def open_pidfd(program: Program, pid: int) -> int | None:
+def _is_program(pid: int, program: Program) -> bool:
+    return _arguments(pid) == tuple(map(os.fsencode, program.arguments))
+
+
+@contextmanager
+def open_pidfds(programs: Iterable[Program]) -> Iterator[dict[int, Program]]:
+    """pidfd → program of those that run now; a pidfd stays theirs even when they have ended."""
+    by_name = {program.name: program for program in programs}
+    with ExitStack() as stack:
+        pidfds = {}
+        for name, pid in find(by_name.values()).items():
+            pidfd = _open_pidfd(by_name[name], pid)
+            if pidfd is not None:
+                stack.callback(os.close, pidfd)
+                pidfds[pidfd] = by_name[name]
+        yield pidfds
+
+
+def _open_pidfd(program: Program, pid: int) -> int | None:
     """A pidfd of `pid`, if that process is `program`; None where it has ended or is another one."""
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return None
-    if _arguments(pid) == tuple(map(os.fsencode, program.arguments)):
+    if _is_program(pid, program):
         return pidfd
     os.close(pidfd)
     return None
 
 
-def kill(programs: Iterable[Program], *, signal_number: int, timeout_s: float) -> list[str]:
+def send(pidfds: Iterable[int], signal_number: int) -> None:
+    """Send a signal to each; one that has ended meanwhile is past caring."""
+    for pidfd in pidfds:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signal_number)
+
+
+def stop(programs: Iterable[Program], signal_number: int, *, timeout_s: float) -> list[str]:
     """Send a signal to those that run, and wait until they have ended; returns the names of those that have not."""
-    by_name = {program.name: program for program in programs}
-    with ExitStack() as stack:
-        pidfds = {}
-        for name, pid in find(by_name.values()).items():
-            pidfd = open_pidfd(by_name[name], pid)
-            if pidfd is not None:
-                stack.callback(os.close, pidfd)
-                pidfds[pidfd] = name
-        for pidfd in pidfds:
-            _send(pidfd, signal_number)
-        return sorted(pidfds[pidfd] for pidfd in wait_for_end(pidfds, timeout_s=timeout_s))
-
-
-def _send(pidfd: int, signal_number: int) -> None:
-    try:
-        signal.pidfd_send_signal(pidfd, signal_number)
-    except ProcessLookupError:
-        return  # it ended by itself meanwhile, which is what was wanted
+    with open_pidfds(programs) as pidfds:
+        send(pidfds, signal_number)
+        return sorted(pidfds[pidfd].name for pidfd in wait_for_end(pidfds, timeout_s=timeout_s))
 
 
 def wait_for_end(pidfds: Iterable[int], *, timeout_s: float | None, is_one_enough: bool = False) -> set[int]:

@@ -1,0 +1,1 @@
+"""Tests on real processes: clusters in temporary folders, with members killed and started again."""
