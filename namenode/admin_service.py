@@ -2,12 +2,14 @@
 
 import threading
 import time
+from concurrent.futures import Future
 
 import grpc
 
 from cairnfs.namenode.datanodes import DatanodeTable
 from cairnfs.namenode.node import Node
 from cairnfs.namenode.session_service import SessionService
+from cairnfs.namenode.state.moment import Moment
 from cairnfs.protos import admin_pb2, admin_pb2_grpc
 
 TRANSFER_TIMEOUT_S = 5.0
@@ -35,7 +37,9 @@ class AdminService(admin_pb2_grpc.AdminServicer):
         """This namenode's view of itself, its group and the datanodes."""
         status = self._node.status
         first, last = self._node.log_range
-        statistics = self._node.state.statistics()
+        statistics, datanodes, settings = self._node.inspect(
+            lambda state: (state.statistics(), state.datanodes(), state.cluster())
+        )
         return admin_pb2.StatusReply(
             cluster_id=self._cluster_id,
             node_id=status.node_id,
@@ -44,22 +48,22 @@ class AdminService(admin_pb2_grpc.AdminServicer):
             leader_id=status.leader_id,
             leader=self._members.get(status.leader_id, ""),
             commit_index=status.commit,
-            applied_index=self._node.state.applied_index,
+            applied_index=self._node.applied_index,
             first_log_index=first,
             last_log_index=last,
             inodes=statistics.inodes,
             blocks=statistics.blocks,
             sessions=statistics.sessions,
-            serving=self._node.is_serving and self._node.state.cluster() is not None,
-            datanodes=self._datanode_statuses(),
+            serving=self._node.is_serving and settings is not None,
+            datanodes=self._datanode_statuses(datanodes),
             members=self._member_statuses(),
         )
 
-    def _datanode_statuses(self) -> list[admin_pb2.DatanodeStatus]:
+    def _datanode_statuses(self, datanodes: list[tuple[int, str, str]]) -> list[admin_pb2.DatanodeStatus]:
         now_s = time.monotonic()
         healths = self._datanodes.snapshot()
         statuses = []
-        for node, uuid, address in self._node.state.datanodes():
+        for node, uuid, address in datanodes:
             health = healths.get(node)
             status = admin_pb2.DatanodeStatus(node_id=node, uuid=uuid, address=address)
             if health is not None:
@@ -88,15 +92,17 @@ class AdminService(admin_pb2_grpc.AdminServicer):
 
     def Digest(self, request: admin_pb2.DigestRequest, context: grpc.ServicerContext) -> admin_pb2.DigestReply:
         """The digest of the state machine, once it has applied `at_index`."""
-        applied = threading.Event()
-        self._node.when_applied(request.at_index, applied.set)
-        if not applied.wait(request.timeout_ms / 1000):
+        moments: Future[Moment] = Future()
+        self._node.read(lambda state: moments.set_result(state.moment()), index=request.at_index)
+        try:
+            with moments.result(request.timeout_ms / 1000) as moment:
+                return admin_pb2.DigestReply(applied_index=moment.index, digest=moment.digest())
+        except TimeoutError:
+            moments.add_done_callback(lambda late: late.result().close())
             context.abort(
                 grpc.StatusCode.DEADLINE_EXCEEDED,
-                f"index {request.at_index} is not applied, only {self._node.state.applied_index}",
+                f"index {request.at_index} is not applied, only {self._node.applied_index}",
             )
-        index, digest = self._node.state.digest()
-        return admin_pb2.DigestReply(applied_index=index, digest=digest)
 
     def TransferLeadership(
         self, request: admin_pb2.TransferRequest, context: grpc.ServicerContext

@@ -6,7 +6,7 @@ Every namenode gets every heartbeat, so a new leader knows at once who is alive.
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from cairnfs.common.blocks import BLOCK_BYTES_MAX
@@ -14,6 +14,7 @@ from cairnfs.common.errors import NoSpace, NotEnoughDatanodes, Refused
 from cairnfs.common.operations import FileSystemStatus
 from cairnfs.namenode.placement import Candidate, place_block
 from cairnfs.namenode.state.machine import StateMachine
+from cairnfs.namenode.state.schema import ClusterSettings
 
 DRAWN = random.SystemRandom()
 
@@ -34,10 +35,10 @@ class Health:
 
 
 class DatanodeTable:
-    """Thread-safe. `state` gives the state machine of the moment."""
+    """Thread-safe. `settings` is the cluster's, known once this namenode has served."""
 
-    def __init__(self, state: Callable[[], StateMachine], timeout_s: float) -> None:
-        self._state = state
+    def __init__(self, timeout_s: float) -> None:
+        self.settings: ClusterSettings | None = None
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._nodes: dict[int, Health] = {}
@@ -93,8 +94,9 @@ class DatanodeTable:
 
     def place(self, excluded: Collection[int]) -> tuple[int, ...]:
         """Datanodes for a new block; Refused (EHOSTDOWN, ENOSPC) where too few will do."""
-        settings = self._state().cluster()
-        assert settings is not None
+        settings = self.settings
+        if settings is None:
+            raise Refused(NotEnoughDatanodes.code, "the cluster is still being set up: try again")
         alive = [
             Candidate(node, health.free_bytes, health.transfers)
             for node, health in self.snapshot().items()
@@ -117,9 +119,8 @@ class DatanodeTable:
             f"{usable} datanodes are alive and usable, {settings.min_replicas} are needed: start datanodes",
         )
 
-    def file_system_status(self) -> FileSystemStatus:
+    def file_system_status(self, state: StateMachine) -> FileSystemStatus:
         """What statvfs tells: raw bytes of the live datanodes, divided by the copies that are made."""
-        state = self._state()
         settings = state.cluster()
         assert settings is not None
         alive = [health for health in self.snapshot().values() if self.is_alive(health)]

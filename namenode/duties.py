@@ -11,11 +11,13 @@ from collections.abc import Callable
 from cairnfs.common.blocks import BLOCK_BYTES_MAX
 from cairnfs.common.logs import EventLogger
 from cairnfs.namenode.config import Defaults
+from cairnfs.namenode.datanodes import DatanodeTable
 from cairnfs.namenode.holds import HoldTable
 from cairnfs.namenode.node import Node, Proposal
 from cairnfs.namenode.session_service import SessionService
 from cairnfs.namenode.state.commands import AnyInternal, CloseSession, InitializeCluster, ReapOrphans, internal_item
-from cairnfs.namenode.state.machine import Outcome
+from cairnfs.namenode.state.machine import StateMachine
+from cairnfs.namenode.state.sessions import Outcome
 
 PERIOD_S = 1.0
 ORPHANS_PAGE = 1_000
@@ -31,6 +33,7 @@ class LeaderDuties:
         node: Node,
         holds: HoldTable,
         sessions: SessionService,
+        datanodes: DatanodeTable,
         *,
         cluster_id: str,
         defaults: Defaults,
@@ -39,6 +42,7 @@ class LeaderDuties:
         self._node = node
         self._holds = holds
         self._sessions = sessions
+        self._datanodes = datanodes
         self._cluster_id = cluster_id
         self._defaults = defaults
         self._lease_s = lease_s
@@ -68,8 +72,16 @@ class LeaderDuties:
                 min_replicas=defaults.min_replicas,
                 inline_max=defaults.inline_max_bytes,
                 block_size=BLOCK_BYTES_MAX,
-            )
+            ),
+            self._after_set_up,
         )
+
+    def _after_set_up(self, outcome: Outcome | None) -> None:
+        if outcome is not None:
+            self._node.read(self._note_settings)
+
+    def _note_settings(self, state: StateMachine) -> None:
+        self._datanodes.settings = state.cluster()
 
     def _run(self) -> None:
         while True:
@@ -79,9 +91,9 @@ class LeaderDuties:
                 return
             if self._node.is_serving:
                 self._end_silent_sessions()
-                # On the node's thread, where everything applied has been settled: an orphan that was
+                # On the applier's thread, where everything applied has been settled: an orphan that was
                 # made a moment ago is known to be held.
-                self._node.run(self._reap_orphans)
+                self._node.read(self._reap_orphans)
 
     def _end_silent_sessions(self) -> None:
         for session in self._holds.silent_since(time.monotonic() - self._lease_s):
@@ -90,16 +102,15 @@ class LeaderDuties:
             self._sessions.end_session(session)
             self._holds.end(session)
 
-    def _reap_orphans(self) -> None:
+    def _reap_orphans(self, state: StateMachine) -> None:
         """Free a page of orphans that nobody holds; the next follows once they are gone."""
         if self._is_reaping or not self._node.is_serving or not self._holds.is_complete():
             return
         after = 0
         free: list[int] = []
-        with self._holds.lock:
-            while not free and (page := self._node.state.orphans(after, ORPHANS_PAGE)):
-                free = [inode for inode, _ in page if not self._holds.is_held(inode)]
-                after = page[-1][0]
+        while not free and (page := state.orphans(after, ORPHANS_PAGE)):
+            free = [inode for inode, _ in page if not self._holds.is_held(inode)]
+            after = page[-1][0]
         if free:
             self._is_reaping = True
             self._propose(ReapOrphans(free), self._after_reaping)

@@ -25,14 +25,9 @@ class HoldTable:
     """Thread-safe. Times are seconds of a monotonic clock, which the caller reads."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._sessions: dict[int, _Session] = {}
         self._holders: Counter[int] = Counter()
-
-    @property
-    def lock(self) -> threading.RLock:
-        """Held over an open's look-up and its add(), so that no reaper comes between."""
-        return self._lock
 
     def begin_reign(self, sessions: Iterable[int], now_s: float) -> None:
         """Start over as leader: each known session has a whole lease to be heard of."""

@@ -64,7 +64,7 @@ class LogStore:
                 self._create(txn, cluster_id, node_id, members)
             self._load(txn, directory, cluster_id, node_id)
 
-    def _create(self, txn: lmdb.Transaction, cluster_id: str, node_id: int, members: Sequence[int]) -> None:
+    def _create(self, txn: "lmdb.Transaction[bytes]", cluster_id: str, node_id: int, members: Sequence[int]) -> None:
         membership = Membership.of(tuple(members))
         txn.put(b"format", FORMAT, db=self._meta)
         txn.put(b"identity", _encode([cluster_id, node_id]), db=self._meta)
@@ -73,21 +73,21 @@ class LogStore:
         txn.put(b"membership", _encode([0, membership]), db=self._meta)
         txn.put(b"state_directory", FIRST_STATE_DIRECTORY.encode(), db=self._meta)
 
-    def _load(self, txn: lmdb.Transaction, directory: Path, cluster_id: str, node_id: int) -> None:
-        found = txn.get(b"format", db=self._meta)
+    def _load(self, txn: "lmdb.Transaction[bytes]", directory: Path, cluster_id: str, node_id: int) -> None:
+        found = self._meta_value(txn, b"format")
         if found != FORMAT:
             raise BadConfig(f"{directory}: log format {found!r} is not {FORMAT!r}: use the CairnFS that wrote it")
-        identity = _decode_identity(txn.get(b"identity", db=self._meta))
+        identity = _decode_identity(self._meta_value(txn, b"identity"))
         if identity != (cluster_id, node_id):
             raise BadConfig(
                 f"{directory} belongs to namenode {identity[1]} of cluster {identity[0]},"
                 f" not to namenode {node_id} of cluster {cluster_id}: correct cluster_id, node_id or directory"
             )
-        self._hard_state = _decode_hard_state(txn.get(b"hard_state", db=self._meta))
+        self._hard_state = _decode_hard_state(self._meta_value(txn, b"hard_state"))
         self._stored_hard_state = self._hard_state
-        self._snapshot = _decode_snapshot(txn.get(b"snapshot", db=self._meta))
-        self._membership = _decode_membership(txn.get(b"membership", db=self._meta))
-        self.state_directory = txn.get(b"state_directory", db=self._meta).decode()
+        self._snapshot = _decode_snapshot(self._meta_value(txn, b"snapshot"))
+        self._membership = _decode_membership(self._meta_value(txn, b"membership"))
+        self.state_directory = self._meta_value(txn, b"state_directory").decode()
         self._first = self._snapshot.index + 1
         self._last = self._snapshot.index
         self._bytes = 0
@@ -97,6 +97,12 @@ class LogStore:
                 cursor.last()
                 self._last = _KEY.unpack(cursor.key())[0]
         self._bytes = txn.stat(self._entries)["overflow_pages"] * 4096 + txn.stat(self._entries)["leaf_pages"] * 4096
+
+    def _meta_value(self, txn: "lmdb.Transaction[bytes]", name: bytes) -> bytes:
+        value = txn.get(name, db=self._meta)
+        if value is None:
+            raise CorruptData(f"{self._env.path()}: the log has no {name.decode()}")
+        return bytes(value)
 
     def close(self) -> None:
         """Close the environment; nothing is lost, for every write was synced."""
@@ -124,8 +130,11 @@ class LogStore:
             raise Compacted(index)
         if index > self._last:
             raise Unavailable(index)
-        with self._env.begin(buffers=True) as txn:
-            return int(_HEADER.unpack_from(self._record(txn, index))[0])
+        with self._env.begin() as txn:
+            record = txn.get(_KEY.pack(index), db=self._entries)
+        if record is None:
+            raise CorruptData(f"the log lacks entry {index}, which lies between its first and its last")
+        return _parse(index, record).term
 
     def entries(self, low: int, high: int, max_bytes: int) -> list[Entry]:
         """Entries [low, high), cut after `max_bytes` of data, but at least one."""
@@ -136,7 +145,8 @@ class LogStore:
         found: list[Entry] = []
         total = 0
         with self._env.begin() as txn, txn.cursor(self._entries) as cursor:
-            for index, (key, value) in zip(range(low, high), self._from(cursor, low), strict=False):
+            cursor.set_range(_KEY.pack(low))
+            for index, (key, value) in zip(range(low, high), cursor.iternext(), strict=False):
                 if key != _KEY.pack(index):
                     break
                 entry = _parse(index, value)
@@ -151,17 +161,6 @@ class LogStore:
     def snapshot(self) -> SnapshotMeta:
         """What the log starts after."""
         return self._snapshot
-
-    @staticmethod
-    def _from(cursor: lmdb.Cursor, low: int) -> "lmdb.CursorIterator":
-        cursor.set_range(_KEY.pack(low))
-        return cursor.iternext()
-
-    def _record(self, txn: lmdb.Transaction, index: int) -> memoryview:
-        record = txn.get(_KEY.pack(index), db=self._entries)
-        if record is None:
-            raise CorruptData(f"the log lacks entry {index}, which lies between its first and its last")
-        return record
 
     # --- what the node writes --------------------------------------------------------------------
 
@@ -192,7 +191,7 @@ class LogStore:
         if entries:
             self._last = entries[-1].index
 
-    def _put(self, txn: lmdb.Transaction, entries: Sequence[Entry]) -> None:
+    def _put(self, txn: "lmdb.Transaction[bytes]", entries: Sequence[Entry]) -> None:
         first = entries[0].index
         if not self._first <= first <= self._last + 1:
             raise CorruptData(f"entry {first} does not join a log from {self._first} to {self._last}")

@@ -1,13 +1,13 @@
-"""The node's loop: the one thread where Raft meets disk, network and state machine.
+"""The node's loop: the one thread where Raft meets disk and network.
 
 Other threads hand in messages, proposals and reads; the loop takes whatever waits, lets the core
-decide, and carries out its orders: send, persist in one synced commit, apply in one transaction,
-answer. While a batch is on its way to the majority, further proposals gather into the next one:
-under load one sync and one round trip serve many operations.
+decide, and carries out its orders: send, persist in one synced commit, pass on to be applied.
+While a batch is on its way to the majority, further proposals gather into the next one: under load
+one sync and one round trip serve many operations.
 
-    services ─ propose(), confirm_read() ─┐                       ┌─► peers.send()
-    peers ──── receive() ─────────────────┼─► inbox ─► Core ─► Ready ─► LogStore.append()
-    clock ──── tick ──────────────────────┘                       └─► StateMachine.apply() ─► listener
+    services ─ propose(), read() ─┐                       ┌─► peers.send()
+    peers ──── receive() ─────────┼─► inbox ─► Core ─► Ready ─► LogStore.append()
+    clock ──── tick ──────────────┘                       └─► Applier.apply() ─► outcomes ─► listener
 
 It knows nothing of sessions, files and datanodes.
 """
@@ -18,11 +18,13 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from heapq import heappop, heappush
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 from cairnfs.common.logs import EventLogger
+from cairnfs.namenode.applier import Action, Applier, Committed
 from cairnfs.namenode.config import Timing
 from cairnfs.namenode.log_store import LogStore
 from cairnfs.namenode.raft import (
@@ -35,19 +37,24 @@ from cairnfs.namenode.raft import (
     NotLeader,
     Overloaded,
     Ready,
+    Refused,
     Role,
     Status,
     decode_membership,
 )
-from cairnfs.namenode.state.commands import Item, LogBatch, encode_batch
-from cairnfs.namenode.state.machine import Outcome, StateMachine
+from cairnfs.namenode.state.commands import BATCH_VERSION, Item, LogBatch, encode_batch
+from cairnfs.namenode.state.machine import StateMachine
+from cairnfs.namenode.state.moment import Moment
+from cairnfs.namenode.state.sessions import Outcome
 
 BATCH_ITEMS_MAX = 1_024
 BATCH_BYTES_MAX = 2 << 20
 BATCHES_IN_FLIGHT_MAX = 2
-BATCH_VERSION = 1
+COMPACTION_STEP = 1_000
+INSPECT_TIMEOUT_S = 30.0
 
 _log = EventLogger("namenode")
+_Answer = TypeVar("_Answer")
 
 
 class Peers(Protocol):
@@ -56,18 +63,18 @@ class Peers(Protocol):
     def send(self, messages: Sequence[Message]) -> None:
         """Send without waiting; what cannot be sent is dropped."""
 
-    def send_snapshot(self, message: InstallSnapshot, state: StateMachine) -> None:
-        """Stream the state in the background, then call Node.report_snapshot."""
+    def send_snapshot(self, message: InstallSnapshot, moment: Moment) -> None:
+        """Stream the state in the background and close it, then call Node.report_snapshot."""
 
 
 class Listener(Protocol):
-    """Whoever serves clients on this node; called on the node's thread."""
+    """Whoever serves clients on this node; called on the applier's thread."""
 
     def on_outcomes(self, outcomes: Sequence[Outcome]) -> None:
         """These operations have been applied while this node leads."""
 
-    def on_leadership(self, is_serving: bool) -> None:
-        """This node began or ceased to serve as leader."""
+    def on_leadership(self, state: StateMachine, is_serving: bool) -> None:
+        """This node began to serve as leader, with this state, or ceased to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +93,7 @@ class _Batch:
 
 
 class Node:
-    """One member of the group. Public methods may be called from any thread and do not wait."""
+    """One member of the group. Public methods may be called from any thread and, but for inspect(), do not wait."""
 
     def __init__(
         self,
@@ -99,7 +106,6 @@ class Node:
         retained_bytes: int,
     ) -> None:
         self.node_id = node_id
-        self.state = state
         self._log_store = log
         self._tick_s = timing.tick_s
         self._retained_entries = retained_entries
@@ -110,30 +116,30 @@ class Node:
             heartbeat_ticks=round(timing.heartbeat_s / timing.tick_s),
         )
         self._core = Core(config, log, state.applied_index, random.SystemRandom().randrange)
+        self._applier = Applier(state, self._fail)
         self._wake = threading.Condition()
         self._messages: list[Message] = []
         self._proposals: deque[Proposal] = deque()
-        self._reads: list[Callable[[bool], None]] = []
+        self._reads: list[tuple[Action, Callable[[], None]]] = []
         self._controls: list[Callable[[], None]] = []
         self._is_stopping = False
         self._in_flight: deque[_Batch] = deque()
-        self._confirming: dict[int, list[Callable[[bool], None]]] = {}
+        self._confirming: dict[int, list[tuple[Action, Callable[[], None]]]] = {}
         self._read_contexts = 0
-        self._confirmed: list[tuple[int, int, list[Callable[[bool], None]]]] = []
-        self._waiting_for_index: list[tuple[int, int, Callable[[], None]]] = []
-        self._waiters = 0
-        self._serving_from = 0
+        self._incoming: tuple[StateMachine, str] | None = None
+        self._reign = 0
+        self._is_leader = False
         self._is_serving = False
-        self._retired: StateMachine | None = None
         self._status = self._core.status()
         self._thread = threading.Thread(target=self._guarded_run, name="node", daemon=True)
         self.failure: BaseException | None = None
 
     def start(self, peers: Peers, listener: Listener, on_failure: Callable[[], None]) -> None:
-        """Begin; `on_failure` is called where the loop cannot go on, and the process must end."""
+        """Begin; `on_failure` is called where the node cannot go on, and the process must end."""
         self._peers = peers
         self._listener = listener
         self._on_failure = on_failure
+        self._applier.start()
         self._thread.start()
 
     def stop(self) -> None:
@@ -142,9 +148,7 @@ class Node:
             self._is_stopping = True
             self._wake.notify()
         self._thread.join()
-        self.state.close()
-        if self._retired is not None:
-            self._retired.close()
+        self._applier.stop()
         self._log_store.close()
 
     # --- for other threads -----------------------------------------------------------------------
@@ -158,6 +162,11 @@ class Node:
     def status(self) -> Status:
         """Raft's view, as of the last turn of the loop."""
         return self._status
+
+    @property
+    def applied_index(self) -> int:
+        """The last entry applied."""
+        return self._applier.applied_index
 
     @property
     def log_range(self) -> tuple[int, int]:
@@ -176,32 +185,38 @@ class Node:
             self._proposals.extend(proposals)
             self._wake.notify()
 
-    def confirm_read(self, callback: Callable[[bool], None]) -> None:
-        """Call back with True once the state has all that is committed by now; with False where none can tell."""
+    def read(self, action: Action, *, index: int = 0) -> None:
+        """Run an action on the state, on the applier's thread, once `index` is applied."""
+        self._applier.act(action, index=index)
+
+    def read_linearizable(self, action: Action, on_refusal: Callable[[], None]) -> None:
+        """Run an action once the state has all that was committed before this call; refuse where none can tell."""
         with self._wake:
-            self._reads.append(callback)
+            self._reads.append((action, on_refusal))
             self._wake.notify()
 
-    def when_applied(self, index: int, callback: Callable[[], None]) -> None:
-        """Call back once the state has applied `index`: at once, or on the node's thread."""
-        with self._wake:
-            if self.state.applied_index < index:
-                self._waiters += 1
-                heappush(self._waiting_for_index, (index, self._waiters, callback))
-                return
-        callback()
+    def inspect(self, question: Callable[[StateMachine], _Answer]) -> _Answer:
+        """The answer to a question about the state; TimeoutError where the applier does not come to it."""
+        answer: Future[_Answer] = Future()
+
+        def action(state: StateMachine) -> None:
+            if answer.set_running_or_notify_cancel():
+                answer.set_result(question(state))
+
+        self._applier.act(action)
+        return answer.result(INSPECT_TIMEOUT_S)
 
     def report_unreachable(self, node_id: int) -> None:
         """Messages to this node have been lost."""
-        self.run(lambda: self._core.report_unreachable(node_id))
+        self._run_on_loop(lambda: self._core.report_unreachable(node_id))
 
     def report_snapshot(self, node_id: int, is_ok: bool) -> None:
         """The snapshot that the core asked for has arrived there, or has not."""
-        self.run(lambda: self._core.report_snapshot(node_id, is_ok))
+        self._run_on_loop(lambda: self._core.report_snapshot(node_id, is_ok))
 
     def install_snapshot(self, message: InstallSnapshot, state: StateMachine, directory: str) -> None:
-        """A snapshot has been loaded into `state`, a folder of that name: use it if the core agrees."""
-        self.run(lambda: self._offer_snapshot(message, state, directory))
+        """A snapshot has been loaded into `state`, in a folder of that name: use it if the core agrees."""
+        self._run_on_loop(lambda: self._offer_snapshot(message, state, directory))
 
     def transfer_leadership(self, to: int, callback: Callable[[str], None]) -> None:
         """Ask to hand leadership to another node; the callback gets the reason where that is refused."""
@@ -209,17 +224,16 @@ class Node:
         def run() -> None:
             try:
                 self._core.transfer_leadership(to)
-            except (NotLeader, Overloaded, ValueError) as error:
-                callback(str(error))
+            except Refused as refusal:
+                callback(str(refusal))
             else:
                 callback("")
 
-        self.run(run)
+        self._run_on_loop(run)
 
-    def run(self, action: Callable[[], None]) -> None:
-        """Do this on the node's thread, between two turns: all that is applied has been settled then."""
+    def _run_on_loop(self, control: Callable[[], None]) -> None:
         with self._wake:
-            self._controls.append(action)
+            self._controls.append(control)
             self._wake.notify()
 
     # --- the loop --------------------------------------------------------------------------------
@@ -228,10 +242,13 @@ class Node:
         try:
             self._run()
         except BaseException as error:  # noqa: BLE001  whatever it is: a node that may break its promises must stop
-            self.failure = error
-            trace = "".join(traceback.format_exception(error))
-            _log.error("node_failed", node=self.node_id, error=f"{type(error).__name__}: {error}", traceback=trace)
-            self._on_failure()
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self.failure = error
+        trace = "".join(traceback.format_exception(error))
+        _log.error("node_failed", node=self.node_id, error=f"{type(error).__name__}: {error}", traceback=trace)
+        self._on_failure()
 
     def _run(self) -> None:
         next_tick_s = time.monotonic() + self._tick_s
@@ -240,6 +257,7 @@ class Node:
             now_s = time.monotonic()
             if now_s >= next_tick_s:
                 self._core.tick()
+                self._compact()
                 # A process that was stopped does not make up for the ticks it missed.
                 next_tick_s = max(next_tick_s + self._tick_s, now_s)
             while self._core.has_ready():
@@ -272,26 +290,28 @@ class Node:
         for message in messages:
             self._core.step(message)
         if reads:
-            self._read(reads)
+            self._confirm(reads)
+        applied = self._applier.applied_index
+        if self._core.applied_index < applied:
+            self._core.applied(applied)
         self._propose_waiting()
 
-    def _read(self, callbacks: list[Callable[[bool], None]]) -> None:
+    def _confirm(self, reads: list[tuple[Action, Callable[[], None]]]) -> None:
+        """Have the core confirm the leadership once for all reads that wait."""
         self._read_contexts += 1
         try:
             self._core.read_index(self._read_contexts)
         except NotLeader:
-            for callback in callbacks:
-                callback(False)
+            for _, refuse in reads:
+                refuse()
         else:
-            self._confirming[self._read_contexts] = callbacks
+            self._confirming[self._read_contexts] = reads
 
     def _propose_waiting(self) -> None:
         if not self._proposals:
             return
         if self._core.role is not Role.LEADER:
-            with self._wake:
-                dropped, self._proposals = self._proposals, deque()
-            _give_up(dropped)
+            self._drop_proposals()
             return
         while self._proposals and self._may_propose:
             batch = self._gather()
@@ -314,6 +334,11 @@ class Node:
                 batch.append(proposal)
         return batch
 
+    def _drop_proposals(self) -> None:
+        with self._wake:
+            dropped, self._proposals = self._proposals, deque()
+        _give_up(dropped)
+
     def _carry_out(self, ready: Ready) -> None:
         if ready.soft_state is not None:
             self._note_role(ready.soft_state.role, ready.soft_state.leader_id)
@@ -325,16 +350,15 @@ class Node:
         self._core.persisted(ready)
         self._send(ready.messages_after_persist)
         if ready.committed:
-            self._apply(ready.committed)
+            self._pass_on(ready.committed)
         for read in ready.read_states:
             assert isinstance(read.context, int)
-            heappush(self._confirmed, (read.index, read.context, self._confirming.pop(read.context)))
+            for action, _ in self._confirming.pop(read.context):
+                self._applier.act(action, index=read.index)
         for context in ready.dropped_reads:
             assert isinstance(context, int)
-            for callback in self._confirming.pop(context):
-                callback(False)
-        self._answer_reads()
-        self._note_serving()
+            for _, refuse in self._confirming.pop(context):
+                refuse()
 
     def _send(self, messages: list[Message]) -> None:
         if not messages:
@@ -342,66 +366,58 @@ class Node:
         plain = []
         for message in messages:
             if isinstance(message, InstallSnapshot):
-                self._peers.send_snapshot(message, self.state)
+                self._applier.act(partial(self._send_snapshot, message))
             else:
                 plain.append(message)
         self._peers.send(plain)
 
-    # --- applying --------------------------------------------------------------------------------
+    def _send_snapshot(self, message: InstallSnapshot, state: StateMachine) -> None:
+        self._peers.send_snapshot(message, state.moment())
 
-    def _apply(self, committed: list[Entry]) -> None:
-        for entry in committed:
+    # --- what is committed -----------------------------------------------------------------------
+
+    def _pass_on(self, entries: list[Entry]) -> None:
+        for entry in entries:
             if entry.kind is EntryKind.MEMBERSHIP:
                 # Before the state says that it is applied: after a crash in between it is simply applied again.
                 self._log_store.set_membership(entry.index, decode_membership(entry.data))
-        outcomes = self.state.apply(
-            [(entry.index, entry.term, entry.data if entry.kind is EntryKind.NORMAL else b"") for entry in committed]
-        )
-        self._core.applied(committed[-1].index)
-        for entry, results in zip(committed, outcomes, strict=True):
-            self._settle(entry, results)
-        self._call_waiters()
-        self._compact()
+        self._applier.apply([Committed(entry, self._settlement(entry)) for entry in entries])
 
-    def _settle(self, entry: Entry, outcomes: list[Outcome]) -> None:
-        """Answer for one applied entry, and give up batches that another leader's entries have displaced."""
+    def _settlement(self, entry: Entry) -> Callable[[list[Outcome]], None]:
+        """Who hears of an entry's outcomes; batches that another leader's entries have displaced are given up."""
         while self._in_flight and self._in_flight[0].index < entry.index:
             _give_up(self._in_flight.popleft().proposals)
-        if self._in_flight and self._in_flight[0].index == entry.index:
-            batch = self._in_flight.popleft()
-            if batch.term != entry.term:
-                _give_up(batch.proposals)
-            else:
-                for proposal, outcome in zip(batch.proposals, outcomes, strict=True):
-                    if proposal.on_outcome is not None:
-                        proposal.on_outcome(outcome)
-        if outcomes and self._core.role is Role.LEADER:
+        if not self._in_flight or self._in_flight[0].index > entry.index:
+            return self._publish
+        batch = self._in_flight.popleft()
+        if batch.term != entry.term:
+            _give_up(batch.proposals)
+            return self._publish
+
+        def settle(outcomes: list[Outcome]) -> None:
+            for proposal, outcome in zip(batch.proposals, outcomes, strict=True):
+                if proposal.on_outcome is not None:
+                    proposal.on_outcome(outcome)
+            self._publish(outcomes)
+
+        return settle
+
+    def _publish(self, outcomes: list[Outcome]) -> None:
+        if outcomes and self._is_leader:
             self._listener.on_outcomes(outcomes)
 
-    def _call_waiters(self) -> None:
-        due = []
-        with self._wake:
-            while self._waiting_for_index and self._waiting_for_index[0][0] <= self.state.applied_index:
-                due.append(heappop(self._waiting_for_index)[2])
-        for callback in due:
-            callback()
-
-    def _answer_reads(self) -> None:
-        while self._confirmed and self._confirmed[0][0] <= self.state.applied_index:
-            for callback in heappop(self._confirmed)[2]:
-                callback(True)
-
     def _compact(self) -> None:
-        """Drop the log's head in steps, once the state that covers it is synced."""
+        """Drop the log's head in steps, as far as a synced state covers it."""
         log = self._log_store
         too_many = log.retained_entries - self._retained_entries
         if log.retained_bytes > self._retained_bytes:
             too_many = max(too_many, log.retained_entries // 2)
-        if too_many < max(1, min(1_000, log.retained_entries // 4)):
+        if too_many < min(COMPACTION_STEP, self._retained_entries // 4):
             return
-        index = min(log.first_index() + too_many, self.state.applied_index)
-        self.state.sync()
-        log.compact(index)
+        index = log.first_index() + too_many
+        if self._applier.synced_index < index:
+            self._applier.sync()
+        log.compact(min(index, self._applier.synced_index))
 
     # --- snapshots -------------------------------------------------------------------------------
 
@@ -410,49 +426,48 @@ class Node:
         self._core.step(message)
         while self._core.has_ready():
             self._carry_out(self._core.ready())
-        if self.state is not state:
-            _log.info("snapshot_not_needed", index=message.snapshot.index, applied=self.state.applied_index)
+        if self._incoming is not None:
+            self._incoming = None
+            _log.info("snapshot_not_needed", index=message.snapshot.index, applied=self.applied_index)
             state.close()
 
     def _switch_state(self, ready: Ready) -> None:
         """Replace log and state by the snapshot that has been loaded and synced: the log's one transaction decides."""
         assert ready.snapshot is not None
+        assert self._incoming is not None
         state, directory = self._incoming
+        self._incoming = None
         assert state.applied_index == ready.snapshot.index
         self._log_store.reset(ready.snapshot, directory, ready.hard_state)
         if ready.entries:
             self._log_store.append(None, ready.entries)
-        if self._retired is not None:
-            self._retired.close()
-        # Queries of other threads may still be reading the old one: it is closed with the next, or at the end.
-        self._retired, self.state = self.state, state
+        self._applier.replace(state)
         _log.info("snapshot_installed", index=ready.snapshot.index, term=ready.snapshot.term)
 
     # --- leadership ------------------------------------------------------------------------------
 
     def _note_role(self, role: Role, leader_id: int) -> None:
         _log.info("role", node=self.node_id, role=role.value, term=self._core.term, leader=leader_id)
+        self._reign += 1
         if role is Role.LEADER:
+            self._is_leader = True
             # The no-op of this term is the last entry; once it is applied, so is all that came before.
-            self._serving_from = self._core.last_index
-        else:
-            self._lose_leadership()
+            self._applier.act(partial(self._begin_serving, self._reign), index=self._core.last_index)
+        elif self._is_leader:
+            self._is_leader = self._is_serving = False
+            while self._in_flight:
+                _give_up(self._in_flight.popleft().proposals)
+            self._drop_proposals()
+            self._applier.act(self._cease_serving)
 
-    def _lose_leadership(self) -> None:
-        self._serving_from = 0
-        while self._in_flight:
-            _give_up(self._in_flight.popleft().proposals)
-        with self._wake:
-            dropped, self._proposals = self._proposals, deque()
-        _give_up(dropped)
-        if self._is_serving:
-            self._is_serving = False
-            self._listener.on_leadership(False)
-
-    def _note_serving(self) -> None:
-        if not self._is_serving and 0 < self._serving_from <= self.state.applied_index:
+    def _begin_serving(self, reign: int, state: StateMachine) -> None:
+        if reign == self._reign:
+            self._listener.on_leadership(state, True)
             self._is_serving = True
-            self._listener.on_leadership(True)
+
+    def _cease_serving(self, state: StateMachine) -> None:
+        self._is_serving = False
+        self._listener.on_leadership(state, False)
 
 
 def _give_up(proposals: Sequence[Proposal]) -> None:

@@ -8,6 +8,7 @@ import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from cairnfs.common.errors import CairnError, ProtocolError
 from cairnfs.common.logs import EventLogger
 from cairnfs.namenode.raft import InstallSnapshot, Message, SnapshotMeta
 from cairnfs.namenode.state.machine import StateMachine
+from cairnfs.namenode.state.moment import Moment
 from cairnfs.namenode.wire import decode_message, encode_message
 from cairnfs.protos import raft_pb2, raft_pb2_grpc
 
@@ -50,12 +52,8 @@ class _Link:
     """The way to one peer: a queue, and a thread that keeps a stream open and sends what is queued."""
 
     def __init__(self, cluster_id: str, sender: int, recipient: int, address: str, inbox: Inbox) -> None:
-        self._envelope = {
-            "protocol_version": PROTOCOL_VERSION,
-            "cluster_id": cluster_id,
-            "sender": sender,
-            "recipient": recipient,
-        }
+        self._cluster_id = cluster_id
+        self._sender = sender
         self.recipient = recipient
         self.address = address
         self._inbox = inbox
@@ -85,22 +83,21 @@ class _Link:
 
     def _run(self) -> None:
         backoff_s = RECONNECT_FIRST_S
-        while not self._is_closed:
-            self._stream += 1
+        for stream in count(1):
+            self._stream = stream
             try:
-                self._stub.Send(self._envelopes(self._stream))
+                self._stub.Send(self._envelopes(stream))
                 backoff_s = RECONNECT_FIRST_S
             except (grpc.RpcError, ValueError) as error:  # ValueError: the channel has been closed
-                if self._is_closed:
-                    return
                 _log.debug("peer_stream_ended", peer=self.recipient, address=self.address, error=_reason(error))
             with self._condition:
-                self._stream += 1
+                self._stream = 0
                 self._waiting.clear()
                 self._condition.notify_all()
             self._inbox.report_unreachable(self.recipient)
             with self._condition:
-                self._condition.wait_for(lambda: self._is_closed, timeout=backoff_s)
+                if self._condition.wait_for(lambda: self._is_closed, timeout=backoff_s):
+                    return
             backoff_s = min(2 * backoff_s, RECONNECT_MAX_S)
 
     def _envelopes(self, stream: int) -> Iterator[raft_pb2.Envelope]:
@@ -112,7 +109,13 @@ class _Link:
                 if self._is_closed or self._stream != stream:
                     return
                 messages, self._waiting = self._waiting, []
-            yield raft_pb2.Envelope(messages=[encode_message(message) for message in messages], **self._envelope)
+            yield raft_pb2.Envelope(
+                protocol_version=PROTOCOL_VERSION,
+                cluster_id=self._cluster_id,
+                sender=self._sender,
+                recipient=self.recipient,
+                messages=[encode_message(message) for message in messages],
+            )
 
 
 class GrpcPeers:
@@ -138,10 +141,10 @@ class GrpcPeers:
             if link is not None:
                 link.send(batch)
 
-    def send_snapshot(self, message: InstallSnapshot, state: StateMachine) -> None:
-        """Stream the state to the message's recipient in the background."""
+    def send_snapshot(self, message: InstallSnapshot, moment: Moment) -> None:
+        """Stream a moment of the state to the message's recipient in the background."""
         threading.Thread(
-            target=self._stream_snapshot, args=(message, state), name=f"snapshot-{message.to}", daemon=True
+            target=self._stream_snapshot, args=(message, moment), name=f"snapshot-{message.to}", daemon=True
         ).start()
 
     def close(self) -> None:
@@ -149,28 +152,31 @@ class GrpcPeers:
         for link in self._links.values():
             link.close()
 
-    def _stream_snapshot(self, message: InstallSnapshot, state: StateMachine) -> None:
+    def _stream_snapshot(self, message: InstallSnapshot, moment: Moment) -> None:
         is_ok = False
         try:
             link = self._links[message.to]
             stub = raft_pb2_grpc.PeerStub(link.channel)
-            result = stub.InstallSnapshot(self._chunks(message, state), timeout=SNAPSHOT_TIMEOUT_S)
+            result = stub.InstallSnapshot(self._chunks(message, moment), timeout=SNAPSHOT_TIMEOUT_S)
             is_ok = result.installed
             _log.info("snapshot_sent", peer=message.to, installed=is_ok, reason=result.reason)
         except (grpc.RpcError, ValueError) as error:
             _log.warning("snapshot_failed", peer=message.to, error=_reason(error))
         finally:
+            moment.close()
             self._inbox.report_snapshot(message.to, is_ok)
 
-    def _chunks(self, message: InstallSnapshot, state: StateMachine) -> Iterator[raft_pb2.SnapshotChunk]:
+    def _chunks(self, message: InstallSnapshot, moment: Moment) -> Iterator[raft_pb2.SnapshotChunk]:
+        # The state has gone on since the core asked: what is sent is where it was when the moment was taken.
+        position = SnapshotMeta(moment.index, moment.term, message.snapshot.membership)
         header = raft_pb2.SnapshotHeader(
             format_version=SNAPSHOT_FORMAT,
             cluster_id=self._cluster_id,
             sender=self._node_id,
-            message=encode_message(message),
+            message=encode_message(replace(message, snapshot=position)),
         )
         yield raft_pb2.SnapshotChunk(header=header)
-        for rows in state.dump():
+        for rows in moment.dump():
             yield raft_pb2.SnapshotChunk(rows=rows)
 
 
@@ -233,14 +239,13 @@ class PeerService(raft_pb2_grpc.PeerServicer):
             shutil.rmtree(incoming, ignore_errors=True)
             _log.warning("snapshot_refused", sender=header.sender, reason=_reason(error))
             return raft_pb2.SnapshotResult(installed=False, reason=_reason(error))
-        position = SnapshotMeta(state.applied_index, state.applied_term, message.snapshot.membership)
-        directory = f"state-{position.index}-{position.term}"
+        directory = f"state-{state.applied_index}-{state.applied_term}"
         if (self._directory / directory).exists():
             state.close()
             return raft_pb2.SnapshotResult(installed=False, reason="this snapshot is here already")
         incoming.rename(self._directory / directory)
         sync_directory(self._directory)
-        self._inbox.install_snapshot(replace(message, snapshot=position), state, directory)
+        self._inbox.install_snapshot(message, state, directory)
         return raft_pb2.SnapshotResult(installed=True)
 
 
@@ -254,6 +259,5 @@ def sync_directory(directory: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
-        return f"{error.code().name}: {error.details()}"
-    return f"{type(error).__name__}: {error}"
+    details = getattr(error, "details", None)
+    return str(details()) if details is not None else f"{type(error).__name__}: {error}"

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import grpc
 
@@ -21,7 +21,8 @@ from cairnfs.namenode.state.commands import (
     decode_node_registered,
     internal_item,
 )
-from cairnfs.namenode.state.machine import Outcome
+from cairnfs.namenode.state.machine import StateMachine
+from cairnfs.namenode.state.sessions import Outcome
 from cairnfs.protos import datanode_pb2, datanode_pb2_grpc
 
 PROPOSAL_TIMEOUT_S = 10.0
@@ -66,7 +67,7 @@ class RegistryService(datanode_pb2_grpc.RegistryServicer):
         except BadConfig as error:
             return reply(result=reply.UNAVAILABLE, message=f"the advertised address is unusable: {error}")
         outcome = self._commit(RegisterDatanode(request.uuid, request.address))
-        settings = self._node.state.cluster()
+        settings = self._datanodes.settings
         if outcome is None or settings is None:
             return reply(result=reply.UNAVAILABLE, message="the leadership is changing", leader=self._leader())
         if outcome.errno:
@@ -90,7 +91,7 @@ class RegistryService(datanode_pb2_grpc.RegistryServicer):
         """Note that the datanode is alive; the leader answers with orders."""
         is_leader = self._node.is_serving
         reply = datanode_pb2.HeartbeatReply(is_leader=is_leader, term=self._node.status.term, leader=self._leader())
-        record = self._node.state.datanode(request.node_id)
+        record = self._node.inspect(lambda state: state.datanode(request.node_id))
         if (
             request.cluster_id != self._cluster_id
             or record is None
@@ -109,7 +110,7 @@ class RegistryService(datanode_pb2_grpc.RegistryServicer):
         if request.deleted:
             self._propose(ConfirmDeletions(node, [(one.block, one.generation) for one in request.deleted]))
         reply.report_blocks = self._datanodes.is_report_due(node)
-        deletions = self._node.state.deletions(node, ORDERS_PER_HEARTBEAT)
+        deletions = self._node.inspect(lambda state: state.deletions(node, ORDERS_PER_HEARTBEAT))
         for block, generation in self._datanodes.select_orders(node, deletions, repeat_after_s=ORDER_REPEAT_S):
             order = datanode_pb2.DeleteReplica(block=block, generation=generation)
             reply.orders.append(datanode_pb2.Order(delete=order))
@@ -127,13 +128,9 @@ class RegistryService(datanode_pb2_grpc.RegistryServicer):
         if not self._node.is_serving:
             return reply(accepted=False, message="this namenode does not lead")
         node = first.node_id
-        # Blocks allocated while the report is on its way are open; they are left alone.
-        known = self._known(node)
-        held = [
-            Held(one.block, one.generation, one.length) for part in _chain(first, request_iterator) for one in part.held
-        ]
-        blocks = {one.block: place for one in held if (place := self._block(one.block)) is not None}
-        next_block = self._node.state.next_block()
+        parts = _chain(first, request_iterator)
+        held = [Held(one.block, one.generation, one.length) for part in parts for one in part.held]
+        known, blocks, next_block = self._node.inspect(lambda state: _look_up(state, node, held))
         strange = [one.block for one in held if one.block >= next_block]
         if strange:
             _log.error("report_of_unknown_blocks", node=node, blocks=len(strange), first=strange[0])
@@ -152,25 +149,12 @@ class RegistryService(datanode_pb2_grpc.RegistryServicer):
         )
         return reply(accepted=True)
 
-    def _known(self, node: int) -> list[Known]:
-        known: list[Known] = []
-        after = 0
-        while page := self._node.state.replicas_on(node, after, REPLICAS_PAGE):
-            known.extend(Known(*row) for row in page)
-            after = page[-1][0]
-        return known
-
-    def _block(self, block: int) -> tuple[int, int] | None:
-        record = self._node.state.block(block)
-        return None if record is None else (record.generation, record.length)
-
     def _settle(self, node: int, difference: ReportDifference) -> bool:
-        added = [(held.block, held.generation, held.length) for held in difference.added]
-        garbage = [(held.block, held.generation) for held in difference.garbage]
-        for start in range(0, max(len(added), len(difference.removed), len(garbage)), CHANGES_PER_COMMAND):
+        # A copy that the block map has no use for is named like one it has: the state orders its deletion.
+        added = [(held.block, held.generation, held.length) for held in difference.added + difference.garbage]
+        for start in range(0, max(len(added), len(difference.removed)), CHANGES_PER_COMMAND):
             part = slice(start, start + CHANGES_PER_COMMAND)
-            command = UpdateReplicas(node, added[part], difference.removed[part], garbage[part])
-            if self._commit(command) is None:
+            if self._commit(UpdateReplicas(node, added[part], difference.removed[part])) is None:
                 return False
         return True
 
@@ -196,6 +180,18 @@ class RegistryService(datanode_pb2_grpc.RegistryServicer):
         return outcomes[0]
 
 
+def _look_up(state: StateMachine, node: int, held: list[Held]) -> tuple[list[Known], dict[int, tuple[int, int]], int]:
+    """What the block map has of a node, of the blocks that it reports, and the number of the next block."""
+    known: list[Known] = []
+    after = 0
+    while page := state.replicas_on(node, after, REPLICAS_PAGE):
+        known.extend(Known(*row) for row in page)
+        after = page[-1][0]
+    records = ((one.block, state.block(one.block)) for one in held)
+    blocks = {block: (record.generation, record.length) for block, record in records if record is not None}
+    return known, blocks, state.next_block()
+
+
 def _chain(
     first: datanode_pb2.BlockReport, rest: Iterator[datanode_pb2.BlockReport]
 ) -> Iterator[datanode_pb2.BlockReport]:
@@ -203,7 +199,7 @@ def _chain(
     yield from rest
 
 
-def _health(uuid: str, address: str, volumes: "list[datanode_pb2.Volume]", transfers: int) -> Health:
+def _health(uuid: str, address: str, volumes: Iterable[datanode_pb2.Volume], transfers: int) -> Health:
     working = [volume for volume in volumes if not volume.failed]
     return Health(
         uuid=uuid,

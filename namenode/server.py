@@ -21,7 +21,8 @@ from cairnfs.namenode.node import Node
 from cairnfs.namenode.peers import GrpcPeers, PeerService
 from cairnfs.namenode.registry_service import RegistryService
 from cairnfs.namenode.session_service import SessionService
-from cairnfs.namenode.state.machine import Outcome, StateMachine
+from cairnfs.namenode.state.machine import StateMachine
+from cairnfs.namenode.state.sessions import Outcome
 from cairnfs.protos import admin_pb2_grpc, datanode_pb2_grpc, raft_pb2_grpc, session_pb2_grpc
 
 CALLS_AT_ONCE = 64
@@ -49,7 +50,7 @@ class NamenodeServer:
         )
         remove_other_states(directory, log.state_directory)
         state = StateMachine.open(directory / log.state_directory, map_size_bytes=config.map_size_bytes)
-        self._node = Node(
+        self.node = Node(
             config.node_id,
             log,
             state,
@@ -58,9 +59,9 @@ class NamenodeServer:
             retained_bytes=config.log_retained_bytes,
         )
         self._holds = HoldTable()
-        self._datanodes = DatanodeTable(lambda: self._node.state, config.timing.datanode_timeout_s)
+        self._datanodes = DatanodeTable(config.timing.datanode_timeout_s)
         self._sessions = SessionService(
-            self._node,
+            self.node,
             self._holds,
             self._datanodes,
             cluster_id=config.cluster_id,
@@ -69,9 +70,10 @@ class NamenodeServer:
             sessions_max=config.sessions_max,
         )
         self._duties = LeaderDuties(
-            self._node,
+            self.node,
             self._holds,
             self._sessions,
+            self._datanodes,
             cluster_id=config.cluster_id,
             defaults=config.defaults,
             lease_s=config.timing.session_lease_s,
@@ -79,12 +81,12 @@ class NamenodeServer:
         self._server = make_server(config.sessions_max + CALLS_AT_ONCE)
         session_pb2_grpc.add_SessionServicer_to_server(self._sessions, self._server)
         raft_pb2_grpc.add_PeerServicer_to_server(
-            PeerService(config.cluster_id, config.node_id, directory, config.map_size_bytes, self._node), self._server
+            PeerService(config.cluster_id, config.node_id, directory, config.map_size_bytes, self.node), self._server
         )
-        registry = RegistryService(self._node, self._datanodes, cluster_id=config.cluster_id, members=config.members)
+        registry = RegistryService(self.node, self._datanodes, cluster_id=config.cluster_id, members=config.members)
         datanode_pb2_grpc.add_RegistryServicer_to_server(registry, self._server)
         admin = AdminService(
-            self._node, self._datanodes, self._sessions, cluster_id=config.cluster_id, members=config.members
+            self.node, self._datanodes, self._sessions, cluster_id=config.cluster_id, members=config.members
         )
         admin_pb2_grpc.add_AdminServicer_to_server(admin, self._server)
 
@@ -96,15 +98,15 @@ class NamenodeServer:
         except RuntimeError:
             raise BadConfig(f"cannot listen on {config.listen}: it is in use, or not an address of this host") from None
         self._server.start()
-        self._peers = GrpcPeers(config.cluster_id, config.node_id, config.members, self._node)
-        self._node.start(self._peers, self, self.ended.set)
+        self._peers = GrpcPeers(config.cluster_id, config.node_id, config.members, self.node)
+        self.node.start(self._peers, self, self.ended.set)
         self._duties.start()
-        _log.info("started", node=config.node_id, listen=config.listen, applied=self._node.state.applied_index)
+        _log.info("started", node=config.node_id, listen=config.listen, applied=self.node.applied_index)
 
     @property
     def has_failed(self) -> bool:
         """Whether it ended because it could not keep its promises."""
-        return self._node.failure is not None
+        return self.node.failure is not None
 
     def stop(self) -> None:
         """Stop cleanly: nothing that was acknowledged depends on it."""
@@ -112,7 +114,7 @@ class NamenodeServer:
         self._sessions.redirect_all()
         self._server.stop(STOP_GRACE_S).wait()
         self._peers.close()
-        self._node.stop()
+        self.node.stop()
         self._lock.close()
         _log.info("stopped", node=self._config.node_id)
 
@@ -122,15 +124,16 @@ class NamenodeServer:
         """Operations have been applied while this node leads."""
         self._sessions.on_outcomes(outcomes)
 
-    def on_leadership(self, is_serving: bool) -> None:
+    def on_leadership(self, state: StateMachine, is_serving: bool) -> None:
         """This node began or ceased to serve."""
-        _log.info("serving" if is_serving else "not_serving", node=self._config.node_id, term=self._node.status.term)
+        _log.info("serving" if is_serving else "not_serving", node=self._config.node_id, term=self.node.status.term)
         if not is_serving:
             self._sessions.redirect_all()
             return
-        self._holds.begin_reign(self._node.state.sessions(), time.monotonic())
+        self._holds.begin_reign([session for session, _ in state.sessions()], time.monotonic())
         self._datanodes.begin_reign()
-        if self._node.state.cluster() is None:
+        self._datanodes.settings = state.cluster()
+        if self._datanodes.settings is None:
             self._duties.set_up_cluster()
 
 

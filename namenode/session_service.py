@@ -9,7 +9,7 @@ opening a file        linearizable, and the session holds the inode before anyth
 import errno
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import grpc
 import msgspec
@@ -41,7 +41,8 @@ from cairnfs.namenode.datanodes import DatanodeTable
 from cairnfs.namenode.holds import HoldTable
 from cairnfs.namenode.node import Node, Proposal
 from cairnfs.namenode.state.commands import Item, OpenSession, decode_session_opened, internal_item
-from cairnfs.namenode.state.machine import Outcome
+from cairnfs.namenode.state.machine import StateMachine
+from cairnfs.namenode.state.sessions import Outcome
 from cairnfs.namenode.streams import ClientStream
 from cairnfs.protos import session_pb2, session_pb2_grpc
 
@@ -49,6 +50,7 @@ OPEN_TIMEOUT_S = 10.0
 NOBODY = Credentials(0, 0)
 
 _log = EventLogger("sessions")
+_decode_map = msgspec.msgpack.Decoder(FileMap).decode
 _Frames = Iterator[session_pb2.ClientFrame]
 
 
@@ -138,10 +140,10 @@ class SessionService(session_pb2_grpc.SessionServicer):
         if not session:
             yield self._redirect()
             return
-        if session not in self._node.state.sessions():
+        if self._node.inspect(lambda state: state.session(session)) is None:
             yield _refusal(session_pb2.Refusal.SESSION_EXPIRED, f"session {session} has expired")
             return
-        stream = ClientStream(session, lambda: self._node.state.applied_index)
+        stream = ClientStream(session, lambda: self._node.applied_index)
         if not self._attach(stream, hello):
             yield self._redirect()
             return
@@ -214,7 +216,7 @@ class SessionService(session_pb2_grpc.SessionServicer):
                 cluster_id=self._cluster_id,
                 session_id=session,
                 lease_timeout_ms=int(self._lease_s * 1000),
-                applied_index=self._node.state.applied_index,
+                applied_index=self._node.applied_index,
                 namenodes=list(self._members.values()),
             )
         )
@@ -293,48 +295,36 @@ class SessionService(session_pb2_grpc.SessionServicer):
         seen_index: int,
     ) -> None:
         sequence = request.sequence
-        query = self._query(stream.session, sequence, caller, operation)
+
+        def answer(state: StateMachine) -> None:
+            try:
+                body = self._answer(state, stream.session, sequence, caller, operation)
+            except Refused as refusal:
+                reply = session_pb2.Reply(sequence=sequence, errno=refusal.errno or 0, message=str(refusal))
+            else:
+                reply = session_pb2.Reply(sequence=sequence, body=body)
+            stream.put_replies([reply])
+
         if request.level == session_pb2.LINEARIZABLE or isinstance(operation, OpenFile):
-
-            def confirmed(is_confirmed: bool) -> None:
-                if is_confirmed:
-                    stream.put_query(sequence, query)
-                else:
-                    stream.close(self._redirect())
-
-            self._node.confirm_read(confirmed)
-        elif self._node.state.applied_index >= seen_index:
-            stream.put_query(sequence, query)
+            self._node.read_linearizable(answer, lambda: stream.close(self._redirect()))
         else:
-            self._node.when_applied(seen_index, lambda: stream.put_query(sequence, query))
+            self._node.read(answer, index=seen_index)
 
-    def _query(self, session: int, sequence: int, caller: Credentials, operation: AnyQuery) -> Callable[[], bytes]:
-        if isinstance(operation, OpenFile):
-            return lambda: self._open(session, sequence, caller, operation)
+    def _answer(
+        self, state: StateMachine, session: int, sequence: int, caller: Credentials, operation: AnyQuery
+    ) -> bytes:
         if isinstance(operation, ReleaseFiles):
-            return lambda: self._release(session, sequence, operation)
+            self._holds.release(session, sequence, operation.inodes, time.monotonic())
+            return encode(Done())
         if isinstance(operation, GetFileSystemStatus):
-            return lambda: encode(self._datanodes.file_system_status())
+            return encode(self._datanodes.file_system_status(state))
         if isinstance(operation, GetMap):
-            self_held = operation.ino
-
-            def get_map() -> bytes:
-                self._check_hold(session, self_held)
-                return self._node.state.query(session, caller, operation, int(time.time()))
-
-            return get_map
-        return lambda: self._node.state.query(session, caller, operation, int(time.time()))
-
-    def _open(self, session: int, sequence: int, caller: Credentials, operation: OpenFile) -> bytes:
-        with self._holds.lock:
-            answer = self._node.state.query(session, caller, operation, int(time.time()))
-            inode = Attributes.unpack(msgspec.msgpack.decode(answer, type=FileMap).record).ino
+            self._check_hold(session, operation.ino)
+        body = state.query(session, caller, operation, int(time.time()))
+        if isinstance(operation, OpenFile):
+            inode = Attributes.unpack(_decode_map(body).record).ino
             self._holds.add(session, sequence, inode, time.monotonic())
-        return answer
-
-    def _release(self, session: int, sequence: int, operation: ReleaseFiles) -> bytes:
-        self._holds.release(session, sequence, operation.inodes, time.monotonic())
-        return encode(Done())
+        return body
 
 
 def _refusal(reason: session_pb2.Refusal.Reason, message: str) -> session_pb2.ServerFrame:

@@ -30,20 +30,20 @@ from cairnfs.namenode.state.call import Call, check_range, file_held, settings_o
 from cairnfs.namenode.state.filemap import file_map
 from cairnfs.namenode.state.names import check_replaceable_file, drop_link, make, new_inode, set_name
 from cairnfs.namenode.state.permissions import check_may, check_may_add, is_file, is_folder, mode_after_write
-from cairnfs.namenode.state.resolve import Place, existing, locate_name
+from cairnfs.namenode.state.resolve import Place, existing, locate_to_create
 from cairnfs.namenode.state.schema import BlockRecord
 from cairnfs.namenode.state.tables.update import Update
 
 
 def create_file(update: Update, call: Call, operation: CreateFile) -> FileMap:
     """open(2) with O_CREAT; the session holds the inode."""
-    place = locate_name(update, call.who, operation.at, operation.path, follow=not operation.exclusive)
+    place = locate_to_create(update, call.who, operation.at, operation.path, follow=not operation.exclusive)
     inode = place.inode
     if inode is None:
         inode = _make_file(update, call, place, operation.mode)
     else:
-        _check_open(place, inode, is_exclusive=operation.exclusive)
-        check_may(inode, call.who, operation.access & (READ | WRITE) | (WRITE if operation.truncate else 0))
+        access = operation.access & (READ | WRITE) | (WRITE if operation.truncate else 0)
+        _check_open(inode, call, access, is_exclusive=operation.exclusive)
         if operation.truncate:
             _replace_content(update, call, inode, b"")
     call.holds = inode.ino
@@ -80,15 +80,14 @@ def publish(update: Update, call: Call, operation: Publish) -> Node:
 def write_file(update: Update, call: Call, operation: WriteFile) -> Node:
     """Create a file with its whole content, or replace all that one has."""
     _check_inline(update, len(operation.content))
-    place = locate_name(update, call.who, operation.at, operation.path, follow=not operation.exclusive)
+    place = locate_to_create(update, call.who, operation.at, operation.path, follow=not operation.exclusive)
     inode = place.inode
     if inode is None:
         inode = _make_file(update, call, place, operation.mode)
         content.set_inline(update, inode, 0, operation.content)
         inode.size = len(operation.content)
     else:
-        _check_open(place, inode, is_exclusive=operation.exclusive)
-        check_may(inode, call.who, WRITE)
+        _check_open(inode, call, WRITE, is_exclusive=operation.exclusive)
         _replace_content(update, call, inode, operation.content)
     return Node(inode.pack())
 
@@ -200,7 +199,7 @@ def truncate(update: Update, call: Call, inode: Attributes, size: int) -> None:
 
 def _place_of_replacement(update: Update, call: Call, at: int, path: bytes, *, is_exclusive: bool) -> Place:
     """Where a whole new file goes, be there a regular file to replace or nothing."""
-    place = locate_name(update, call.who, at, path, follow=not is_exclusive)
+    place = locate_to_create(update, call.who, at, path, follow=not is_exclusive)
     if place.inode is not None and is_exclusive:
         raise Refused(errno.EEXIST)
     check_replaceable_file(place, call)
@@ -217,20 +216,17 @@ def _put_in_place(update: Update, call: Call, place: Place, inode: Attributes) -
 
 
 def _make_file(update: Update, call: Call, place: Place, mode: int) -> Attributes:
-    if place.has_slash:
-        raise Refused(errno.EISDIR)
     check_may_add(place.folder, call.who)
     return make(update, call, place.folder, place.name, stat.S_IFREG | mode & 0o7777)
 
 
-def _check_open(place: Place, inode: Attributes, *, is_exclusive: bool) -> None:
-    """Whether what exists can be opened as a regular file by O_CREAT."""
+def _check_open(inode: Attributes, call: Call, access: int, *, is_exclusive: bool) -> None:
+    """Whether what exists can be opened as a regular file, with O_CREAT, for `access`."""
     if is_exclusive:
         raise Refused(errno.EEXIST)
     if is_folder(inode):
         raise Refused(errno.EISDIR)
-    if place.has_slash:
-        raise Refused(errno.ENOTDIR)
+    check_may(inode, call.who, access)
     if not is_file(inode):
         raise Refused(errno.ENXIO, "not a regular file")
 

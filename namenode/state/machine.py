@@ -2,8 +2,7 @@
 
 It knows nothing of Raft or gRPC. One thread owns it: applies and queries go through one write
 transaction that stays open over many entries, so that an entry costs no sync of its own; commit()
-ends it. What a crash undoes, the log replays. Only the rows of dump() and digest() may be read from
-another thread.
+ends it. What a crash undoes, the log replays. Other threads read a Moment of it.
 """
 
 import errno
@@ -33,7 +32,7 @@ from cairnfs.namenode.state import (
 )
 from cairnfs.namenode.state.call import Call
 from cairnfs.namenode.state.commands import AnyInternal, Item
-from cairnfs.namenode.state.digest import digest_rows
+from cairnfs.namenode.state.moment import Moment
 from cairnfs.namenode.state.schema import BlockRecord, ClusterSettings, DatanodeRecord, SessionRecord
 from cairnfs.namenode.state.sessions import Outcome
 from cairnfs.namenode.state.tables.store import Store
@@ -203,15 +202,20 @@ class StateMachine:
 
     # --- snapshots
 
+    def moment(self) -> Moment:
+        """What has been applied by now, committed, for another thread to read while this one goes on."""
+        self.commit()
+        return Moment(self._store.begin(write=False))
+
     def digest(self) -> tuple[int, bytes]:
-        """(applied index, BLAKE2b over every row), as of the last commit."""
-        with self._store.reading() as rows:
-            return View(rows).counters().applied_index, digest_rows(rows)
+        """(applied index, BLAKE2b over every row)."""
+        with self.moment() as moment:
+            return moment.index, moment.digest()
 
     def dump(self) -> Iterator[bytes]:
-        """The last commit as a stream in chunks of about 1 MiB; a read transaction is open until it ends or is closed."""
-        with self._store.reading() as rows:
-            yield from snapshot.dump(rows, View(rows).counters())
+        """The state as a stream in chunks of about 1 MiB."""
+        with self.moment() as moment:
+            yield from moment.dump()
 
     # --- for the leader's duties
 

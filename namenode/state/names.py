@@ -86,14 +86,10 @@ def check_replaceable_file(place: Place, call: Call) -> None:
     """Whether a new regular file may take the name: EACCES, EPERM, EISDIR, ENOENT; EINVAL for other kinds."""
     inode = place.inode
     if inode is None:
-        if place.has_slash:
-            raise Refused(errno.EISDIR)
         check_may_add(place.folder, call.who)
         return
     if is_folder(inode):
         raise Refused(errno.EISDIR)
-    if place.has_slash:
-        raise Refused(errno.ENOTDIR)
     if not stat.S_ISREG(inode.mode):
         raise Refused(errno.EINVAL, "only a regular file can be replaced by one")
     check_may_remove(place.folder, inode, call.who)

@@ -99,6 +99,16 @@ def locate_name(view: View, who: Credentials, at: int, path: bytes, *, follow: b
     return locate(view, who, at, path, follow=follow)
 
 
+def locate_to_create(view: View, who: Credentials, at: int, path: bytes, *, follow: bool) -> Place:
+    """As `locate_name`, for operations that open or make a file: a slash at the end is EISDIR, as in Linux."""
+    place = locate_name(view, who, at, path)
+    if not place.has_slash and follow and place.inode is not None and place.inode.mode & _S_IFMT == S_IFLNK:
+        place = locate(view, who, at, path, follow=True)
+    if place.has_slash and place.ending is Ending.NAME:
+        raise Refused(errno.EISDIR)
+    return place
+
+
 def _step(view: View, folder: Attributes, name: bytes) -> tuple[Ending, Attributes | None]:
     """What `name` leads to from a folder that may be searched."""
     if name == b".":

@@ -168,9 +168,9 @@ class Store:
         with self._environment.begin(write=True) as txn:
             yield Rows(txn, self.tables)
 
-    def begin(self) -> Rows:
-        """A write transaction that its owner commits or aborts, on this very thread."""
-        return Rows(self._environment.begin(write=True), self.tables)
+    def begin(self, *, write: bool = True) -> Rows:
+        """A transaction that its owner ends: one that writes on this very thread, one that reads on any."""
+        return Rows(self._environment.begin(write=write), self.tables)
 
     def append_all(self, rows: Iterable[tuple[int, list[Row]]]) -> None:
         """Write runs of (table's place, rows in order), each in a transaction of its own."""
