@@ -28,7 +28,7 @@ class Attempt:
 class Client:
     """One session."""
 
-    TIMEOUT = 150
+    TIMEOUTS = (50, 150, 400)
     KEYS = 3
 
     def __init__(self, world: World, session: int) -> None:
@@ -47,7 +47,7 @@ class Client:
             world.later(50, self.start)
             return
         key = world.below(self.KEYS)
-        self.ask(key, is_write=world.below(10) < 7)
+        self.ask(key, is_write=world.below(10) < 6)
 
     def ask(self, key: int, *, is_write: bool) -> None:
         """A new request."""
@@ -59,10 +59,10 @@ class Client:
         world = self.world
         self.attempts += 1
         self.current = attempt = Attempt(self, self.attempts, self.sequence, key, is_write, floor)
-        if not self.target:
+        if not self.target or world.below(4) == 0:
             self.target = world.any_node()
         world.ask(self.target, attempt)
-        world.later(self.TIMEOUT, self.expire, attempt)
+        world.later(self.TIMEOUTS[world.below(3)], self.expire, attempt)
 
     def retry(self, attempt: Attempt, target: int) -> None:
         """Ask again, here or there."""

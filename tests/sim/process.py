@@ -205,7 +205,9 @@ class Process:
         self.world.count(role.value)
         self.world.log(self.node_id, f"{role.value} in term {self.core.term}")
         self.world.checks.became(self.node_id, role, self.core, self.disk.visible)
-        if role is not Role.LEADER:
+        if role is Role.LEADER:
+            self.world.leads(self)
+        else:
             for _, attempt in self.proposed.values():
                 self.world.answer(attempt, None, self.core.leader_id)
             self.proposed.clear()

@@ -15,8 +15,9 @@ import heapq
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, ClassVar
 
 from cairnfs.namenode.raft import (
     ChangeKind,
@@ -37,10 +38,19 @@ from .process import Process
 TICK = 10
 
 
+class Temper(Enum):
+    """Which kind of trouble a run looks for."""
+
+    ANYTHING = "all faults"
+    UNSETTLED_TERMS = "leaders are hit before they have committed their first entry (Raft figure 8)"
+    DEPOSED_LEADERS = "leaders are cut off or sleep, and do not know that they are replaced"
+
+
 @dataclass(frozen=True)
 class Profile:
     """What kind of run this is."""
 
+    temper: Temper
     voters: int
     spares: int
     loss: float
@@ -48,6 +58,8 @@ class Profile:
     disorder: float
     fault_interval: int
     chaos: int
+    tick_lengths: tuple[int, ...]
+    """Between which the nodes' clocks differ."""
     max_append_bytes: int
     max_inflight_appends: int
     max_apply_bytes: int
@@ -55,32 +67,60 @@ class Profile:
     checkpoint_interval: int
     apply_lag: int
     disk_delay: int
+    harassment: float
+    """How likely a fresh leader is hit at once."""
 
     @staticmethod
     def drawn(rng: random.Random) -> Profile:
         voters = rng.choice((1, 3, 3, 3, 3, 5, 5))
-        return Profile(
+        profile = Profile(
+            temper=Temper.ANYTHING,
             voters=voters,
             spares=rng.choice((0, 1, 2)),
             loss=rng.choice((0.0, 0.02, 0.1)),
             duplication=rng.choice((0.0, 0.02, 0.1)),
             disorder=rng.choice((0.0, 0.05, 0.2)),
-            fault_interval=rng.choice((30, 60, 120, 200)),
-            chaos=rng.choice((3000, 4000)),
-            max_append_bytes=rng.choice((1, 100, 1000)),
+            fault_interval=rng.choice((40, 120, 300)),
+            chaos=rng.choice((4000, 5000)),
+            tick_lengths=rng.choice(((9, 10, 11), (6, 10, 25))),
+            max_append_bytes=rng.choice((1, 1, 1000)),
             max_inflight_appends=rng.choice((1, 3, 16)),
             max_apply_bytes=rng.choice((1, 200, 10_000)),
             log_cache_bytes=rng.choice((1, 300, 10_000)),
-            checkpoint_interval=rng.choice((5, 20, 60)),
+            checkpoint_interval=rng.choice((2, 5, 20)),
             apply_lag=rng.choice((0, 0, 10, 60)),
             disk_delay=rng.choice((1, 5, 30)),
+            harassment=rng.choice((0.0, 0.0, 0.5)),
         )
+        match rng.choice((*Temper, Temper.ANYTHING)):
+            case Temper.UNSETTLED_TERMS:
+                return replace(
+                    profile,
+                    temper=Temper.UNSETTLED_TERMS,
+                    voters=3,
+                    spares=0,
+                    max_append_bytes=1,
+                    max_inflight_appends=1,
+                    harassment=1.0,
+                    disk_delay=1,
+                )
+            case Temper.DEPOSED_LEADERS:
+                return replace(
+                    profile,
+                    temper=Temper.DEPOSED_LEADERS,
+                    voters=max(profile.voters, 3),
+                    tick_lengths=(6, 10, 25),
+                    fault_interval=200,
+                    harassment=0.0,
+                    apply_lag=0,
+                )
+        return profile
 
 
 class World:
     """The run of one seed."""
 
-    CLIENTS = 4
+    CLIENTS = 6
     ENOUGH = 110
 
     def __init__(
@@ -116,7 +156,7 @@ class World:
         self.apply_lag = self.profile.apply_lag
         self.is_healed = False
         self.wants_requests = True
-        self.tick_length = {n: TICK - 1 + self.below(3) for n in everyone}
+        self.tick_length = self._tick_lengths()
         self.disk_delay = {n: self.profile.disk_delay * (1 + 3 * (self.below(4) == 0)) for n in everyone}
         self.clients = [Client(self, session) for session in range(1, self.CLIENTS + 1)]
 
@@ -124,6 +164,9 @@ class World:
 
     def below(self, n: int) -> int:
         return int(self._chance() * n)
+
+    def _tick_lengths(self) -> dict[int, int]:
+        return {n: self._random.choice(self.profile.tick_lengths) for n in self.processes}
 
     def next_number(self) -> int:
         self._number += 1
@@ -257,11 +300,27 @@ class World:
 
     # -- faults
 
+    def leads(self, process: Process) -> None:
+        """A node became leader: a good moment to hit it."""
+        if not self.is_healed and self._chance() < self.profile.harassment:
+            self.later(self.below(8 if self.below(2) else 40), self._harass, process)
+
+    def _harass(self, process: Process) -> None:
+        if process.is_alive and not self.is_healed:
+            blow = self.below(5)
+            if blow == 0:
+                self._crash_and_restart(process.node_id)
+            elif blow == 1:
+                self._pause_node(process)
+            else:
+                self._isolate(process)
+
     def _fault(self) -> None:
         if self.is_healed:
             return
         self.later(1 + self.below(2 * self.profile.fault_interval), self._fault)
-        self._FAULTS[self.below(len(self._FAULTS))](self)
+        faults = self._FAULTS[self.profile.temper]
+        faults[self.below(len(faults))](self)
 
     def _crash_one(self) -> None:
         self._crash_and_restart(self.any_node())
@@ -283,9 +342,12 @@ class World:
         leader = self.leader()
         process = leader if self.below(2) else self.processes[self.any_node()]
         if process is not None:
-            process.paused_until = self.now + self.below(300)
-            self.count("pauses")
-            self.log(process.node_id, f"is paused until {process.paused_until}")
+            self._pause_node(process)
+
+    def _pause_node(self, process: Process) -> None:
+        process.paused_until = self.now + self.below(300)
+        self.count("pauses")
+        self.log(process.node_id, f"is paused until {process.paused_until}")
 
     def _partition(self) -> None:
         side = {n for n in self.processes if self.below(2)}
@@ -295,10 +357,15 @@ class World:
     def _isolate_leader(self) -> None:
         leader = self.leader()
         if leader is not None:
-            friends = {leader.node_id}
-            if self.profile.voters > 3 and self.below(2):
-                friends.add(self.any_node())
-            self._block({(a, b) for a in friends for b in self.processes if b not in friends}, both_ways=True)
+            self._isolate(leader)
+
+    def _isolate(self, process: Process) -> None:
+        friends = {process.node_id}
+        if self.profile.voters > 3 and self.below(2):
+            friends.add(self.any_node())
+        self._block({(a, b) for a in friends for b in self.processes if b not in friends}, both_ways=True)
+        if self.below(2):
+            self.tick_length[process.node_id] = 4 * TICK
 
     def _block(self, links: set[tuple[int, int]], *, both_ways: bool) -> None:
         if both_ways:
@@ -308,11 +375,12 @@ class World:
         self.blocked = links
         self.count("partitions")
         self.log(0, f"blocked: {sorted(links)}")
-        self.later(50 + self.below(400), self._unblock, links)
+        self.later(50 + self.below(600), self._unblock, links)
 
     def _unblock(self, links: set[tuple[int, int]]) -> None:
         if self.blocked is links:
             self.blocked = set()
+            self.tick_length = self._tick_lengths()
             self.log(0, "network heals")
 
     def _transfer(self) -> None:
@@ -359,23 +427,22 @@ class World:
             leader.core.report_unreachable(self.any_node())
             leader.pump()
 
-    _FAULTS = (
-        _crash_one,
-        _crash_one,
-        _crash_leader,
-        _crash_leader,
-        _crash_all,
-        _pause,
-        _partition,
-        _partition,
-        _isolate_leader,
-        _transfer,
-        _change_membership,
-        _change_membership,
-        _change_membership,
-        _campaign,
-        _unreachable,
-    )
+    _FAULTS: ClassVar[dict[Temper, list[Callable[[World], None]]]] = {
+        Temper.ANYTHING: [
+            *[_crash_one] * 2,
+            *[_crash_leader] * 2,
+            _crash_all,
+            _pause,
+            *[_partition] * 2,
+            *[_isolate_leader] * 2,
+            *[_transfer] * 2,
+            *[_change_membership] * 4,
+            _campaign,
+            _unreachable,
+        ],
+        Temper.UNSETTLED_TERMS: [_crash_leader, _crash_one, _transfer, _campaign],
+        Temper.DEPOSED_LEADERS: [*[_isolate_leader] * 4, _pause, _crash_one, _change_membership],
+    }
 
     # -- the run
 
@@ -400,6 +467,7 @@ class World:
         self.loss = self.duplication = self.disorder = 0.0
         self.apply_lag = 5
         self.disk_delay = dict.fromkeys(self.disk_delay, 5)
+        self.tick_length = {n: TICK - 1 + n % 3 for n in self.tick_length}
         self.blocked = set()
         for node_id, process in self.processes.items():
             if process is not None:
@@ -407,7 +475,11 @@ class World:
             self.start_node(node_id)
 
     def _rest(self) -> None:
-        self._wait(200, "members agree without a new proposal", self._is_at_rest)
+        self._wait(200, "members agree", self._is_at_rest)
+        leader = self._leader_id()
+        self.crash_node(leader)
+        self.start_node(leader)
+        self._wait(200, "members agree on a new leader without a new proposal", self._is_at_rest)
         probe = Client(self, 99)
         probe.target = self._leader_id()
         for is_write in (False, True):
