@@ -7,6 +7,7 @@ Starting is repeatable: what runs is left, what does not is started. Knows the f
 import contextlib
 import fcntl
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from cairnfs.client import local_layout, local_processes
 from cairnfs.client.admin import Admin
 from cairnfs.client.local_layout import Plan
 from cairnfs.client.local_processes import Program
+from cairnfs.common.address import split_host_port
 from cairnfs.common.errors import BadConfig, CairnError, ClusterUnavailable
 
 START_TIMEOUT_S = 60.0
@@ -107,10 +109,11 @@ class LocalCluster:
                 raise ClusterUnavailable(f"{address} belongs to another cluster: its port has been taken")
             if status.serving:
                 alive = {datanode.address for datanode in status.datanodes if datanode.alive}
-                late = [name for name, host_port in plan.datanodes.items() if host_port not in alive]
-                by_name = {program.name: program for program in self.programs}
                 return ", ".join(
-                    f"{name} has not registered ({local_processes.last_log_line(by_name[name])})" for name in late
+                    f"{program.name} has not registered ({local_processes.last_log_line(program)})"
+                    for program in self.programs
+                    if program.name in plan.datanodes
+                    and (plan.datanodes[program.name] not in alive or not _listens(plan.datanodes[program.name]))
                 )
         return leads
 
@@ -150,6 +153,15 @@ class LocalCluster:
 
     def _reap(self) -> None:
         self._children = [child for child in self._children if child.poll() is None]
+
+
+def _listens(address: str) -> bool:
+    """Whether somebody accepts connections there: one that was killed a moment ago still counts as alive."""
+    try:
+        socket.create_connection(split_host_port(address), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
 
 
 def _obituary(program: Program) -> str:

@@ -16,7 +16,7 @@ from cairnfs.common.errors import BadConfig, ClusterUnavailable
 from tests.cluster.conftest import MakeCluster
 from tests.cluster.harness import Cluster
 
-CAIRN = [sys.executable, "-c", "import sys; from cairnfs.client.cli import main; sys.exit(main())"]
+CAIRN = [sys.executable, "-m", "cairnfs.client.cli"]
 
 
 def cairn(*words: str) -> subprocess.CompletedProcess[str]:
