@@ -104,7 +104,10 @@ class AppendPiece:
         self.size_bytes = len(data)
 
     def apply(self, mutation: Mutation) -> None:
-        """Put the piece into the transaction; its buffer is free again from then on."""
+        """Put the piece into the transaction; its buffer is free again from then on.
+
+        A writer whose piece is refused loses possession, so that none of its next pieces can slip in.
+        """
         writer = self._writer
         try:
             if writer.error is not None:
@@ -112,8 +115,8 @@ class AppendPiece:
             if self._possession.holder(writer.block) is not writer:
                 raise StaleGeneration(f"block {writer.block}: the writer has lost possession of it")
             mutation.append(writer.block, writer.generation, self._offset, self._data, self._sums)
-        except CairnError as error:
-            writer.fail(error)
+        except CairnError:
+            self._possession.release(writer)
             raise
         finally:
             self._let_go()

@@ -1,0 +1,1 @@
+"""One suite per seam; each implementation passes the whole of it."""
