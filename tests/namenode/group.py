@@ -10,7 +10,7 @@ from cairnfs.namenode.config import Defaults, NamenodeConfig, Timing
 from cairnfs.namenode.server import NamenodeServer
 
 CLUSTER_ID = "test-cluster"
-TIMING = Timing(tick_s=0.02, heartbeat_s=0.04, election_timeout_s=0.3, session_lease_s=3.0, datanode_timeout_s=2.0)
+TIMING = Timing(tick_s=0.02, heartbeat_s=0.04, election_timeout_s=0.3, session_lease_s=3.0, datanode_timeout_s=60.0)
 PATIENCE_S = 20.0
 
 
