@@ -63,6 +63,7 @@ def test_a_member_that_missed_the_log_gets_a_snapshot(small: NamenodeGroup) -> N
     small.start(away)
     small.assert_equal_digests()
     assert small.servers[away].node.log_range[0] > 200, "the log starts behind the snapshot"
+    session.connect(small.addresses)
     make_folders(session, b"c", 5)
     small.assert_equal_digests()
     small.stop(away)
