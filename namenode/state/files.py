@@ -30,14 +30,14 @@ from cairnfs.namenode.state.call import Call, check_range, file_held, settings_o
 from cairnfs.namenode.state.filemap import file_map
 from cairnfs.namenode.state.names import check_replaceable_file, drop_link, make, new_inode, set_name
 from cairnfs.namenode.state.permissions import check_may, check_may_add, is_file, is_folder, mode_after_write
-from cairnfs.namenode.state.resolve import Place, existing, locate_to_create
+from cairnfs.namenode.state.resolve import Place, existing, locate_name
 from cairnfs.namenode.state.schema import BlockRecord
 from cairnfs.namenode.state.tables.update import Update
 
 
 def create_file(update: Update, call: Call, operation: CreateFile) -> FileMap:
     """open(2) with O_CREAT; the session holds the inode."""
-    place = locate_to_create(update, call.who, operation.at, operation.path, follow=not operation.exclusive)
+    place = locate_name(update, call.who, operation.at, operation.path, follow=not operation.exclusive, makes_file=True)
     inode = place.inode
     if inode is None:
         inode = _make_file(update, call, place, operation.mode)
@@ -80,7 +80,7 @@ def publish(update: Update, call: Call, operation: Publish) -> Node:
 def write_file(update: Update, call: Call, operation: WriteFile) -> Node:
     """Create a file with its whole content, or replace all that one has."""
     _check_inline(update, len(operation.content))
-    place = locate_to_create(update, call.who, operation.at, operation.path, follow=not operation.exclusive)
+    place = locate_name(update, call.who, operation.at, operation.path, follow=not operation.exclusive, makes_file=True)
     inode = place.inode
     if inode is None:
         inode = _make_file(update, call, place, operation.mode)
@@ -199,7 +199,7 @@ def truncate(update: Update, call: Call, inode: Attributes, size: int) -> None:
 
 def _place_of_replacement(update: Update, call: Call, at: int, path: bytes, *, is_exclusive: bool) -> Place:
     """Where a whole new file goes, be there a regular file to replace or nothing."""
-    place = locate_to_create(update, call.who, at, path, follow=not is_exclusive)
+    place = locate_name(update, call.who, at, path, follow=not is_exclusive, makes_file=True)
     if place.inode is not None and is_exclusive:
         raise Refused(errno.EEXIST)
     check_replaceable_file(place, call)

@@ -38,9 +38,10 @@ class Place(msgspec.Struct, gc=False):
     has_slash: bool
 
 
-def locate(view: View, who: Credentials, at: int, path: bytes, *, follow: bool) -> Place:
+def locate(view: View, who: Credentials, at: int, path: bytes, *, follow: bool, makes_file: bool = False) -> Place:
     """Where `path` leads from the inode `at`; a symbolic link at the end is followed if `follow`.
 
+    `makes_file`: what is there is to be opened as a file or made, so that a slash after the last name is EISDIR.
     A path that begins with a slash starts at the root. Refused with ESTALE (no inode `at`), ENOENT
     (a folder on the way is missing), ENOTDIR, EACCES, ELOOP, ENAMETOOLONG, EINVAL (NUL).
     """
@@ -61,6 +62,8 @@ def locate(view: View, who: Credentials, at: int, path: bytes, *, follow: bool) 
             raise Refused(errno.ENOTDIR)
         if not may(folder, who, EXECUTE):
             raise Refused(errno.EACCES)
+        if makes_file and has_slash and not names and name not in (b".", b".."):
+            raise Refused(errno.EISDIR)
         ending, inode = _step(view, folder, name)
         if inode is None:
             if names or ending is not Ending.NAME:
@@ -92,21 +95,13 @@ def existing(view: View, who: Credentials, at: int, path: bytes, *, follow: bool
     return inode
 
 
-def locate_name(view: View, who: Credentials, at: int, path: bytes, *, follow: bool = False) -> Place:
+def locate_name(
+    view: View, who: Credentials, at: int, path: bytes, *, follow: bool = False, makes_file: bool = False
+) -> Place:
     """As `locate`, for operations that make or remove a name: the empty path is ENOENT."""
     if not path:
         raise Refused(errno.ENOENT)
-    return locate(view, who, at, path, follow=follow)
-
-
-def locate_to_create(view: View, who: Credentials, at: int, path: bytes, *, follow: bool) -> Place:
-    """As `locate_name`, for operations that open or make a file: a slash at the end is EISDIR, as in Linux."""
-    place = locate_name(view, who, at, path)
-    if not place.has_slash and follow and place.inode is not None and place.inode.mode & _S_IFMT == S_IFLNK:
-        place = locate(view, who, at, path, follow=True)
-    if place.has_slash and place.ending is Ending.NAME:
-        raise Refused(errno.EISDIR)
-    return place
+    return locate(view, who, at, path, follow=follow, makes_file=makes_file)
 
 
 def _step(view: View, folder: Attributes, name: bytes) -> tuple[Ending, Attributes | None]:

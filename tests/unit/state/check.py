@@ -48,7 +48,8 @@ class State:
         }
         self.replicas = {schema.unpack_node_block(key) for key, _ in rows.scan(tables.replicas, b"")}
         self.deletions = {
-            schema.unpack_node_block(key): schema.U32.unpack(value)[0] for key, value in rows.scan(tables.deletions, b"")
+            schema.unpack_node_block(key): schema.U32.unpack(value)[0]
+            for key, value in rows.scan(tables.deletions, b"")
         }
         self.writers = {schema.unpack_u64_pair(key) for key, _ in rows.scan(tables.writers, b"")}
         self.sessions = dict(self.view.sessions())

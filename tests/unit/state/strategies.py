@@ -16,12 +16,17 @@ INTERNALS: tuple[type, ...] = get_args(commands.AnyInternal)
 credentials = st.sampled_from([ROOT, ROOT, ROOT, ALICE, BOB])
 names = st.sampled_from([b"a", b"b", b"c", b"d"])
 steps = st.one_of(names, names, names, st.sampled_from([b".", b".."]))
-paths = st.builds(
-    lambda parts, slash: b"/".join(parts) + slash,
-    st.lists(steps, min_size=1, max_size=3),
-    st.sampled_from([b"", b"", b"", b"/"]),
+paths = st.one_of(
+    names,
+    names,
+    st.builds(
+        lambda parts, slash: b"/".join(parts) + slash,
+        st.lists(steps, min_size=1, max_size=3),
+        st.sampled_from([b"", b"", b"", b"/"]),
+    ),
 )
-inos = st.one_of(st.just(ROOT_INO), st.integers(1, 12))
+folders = st.sampled_from([ROOT_INO, ROOT_INO, ROOT_INO, 2, 3])
+inos = st.integers(2, 12)
 modes = st.sampled_from([0o644, 0o755, 0o777, 0o000, 0o1777, 0o2775, 0o4755, 0o6555])
 offsets = st.sampled_from([0, 1, 100, INLINE_MAX - 1, INLINE_MAX, 5000])
 lengths = st.sampled_from([0, 1, 100, INLINE_MAX, 3000])
@@ -37,24 +42,24 @@ xattr_names = st.sampled_from([b"user.a", b"user.b", b"trusted.a", b"security.a"
 ids = st.sampled_from([-1, -1, 0, 1000, 2000])
 
 plausible: dict[type, st.SearchStrategy[Any]] = {
-    ops.MakeDirectory: st.builds(ops.MakeDirectory, inos, paths, modes, st.booleans()),
+    ops.MakeDirectory: st.builds(ops.MakeDirectory, folders, paths, modes, st.booleans()),
     ops.CreateFile: st.builds(
-        ops.CreateFile, inos, paths, modes, st.booleans(), st.booleans(), st.sampled_from([0, 2, 4, 6])
+        ops.CreateFile, folders, paths, modes, st.booleans(), st.booleans(), st.sampled_from([0, 2, 4, 6])
     ),
     ops.CreateOrphan: st.builds(ops.CreateOrphan, modes),
-    ops.Publish: st.builds(ops.Publish, inos, inos, paths, st.booleans()),
-    ops.WriteFile: st.builds(ops.WriteFile, inos, paths, modes, contents, st.booleans()),
+    ops.Publish: st.builds(ops.Publish, inos, folders, paths, st.booleans()),
+    ops.WriteFile: st.builds(ops.WriteFile, folders, paths, modes, contents, st.booleans()),
     ops.MakeNode: st.builds(
-        ops.MakeNode, inos, paths, st.builds(lambda kind, mode: kind | mode, kinds, modes), st.integers(0, 999)
+        ops.MakeNode, folders, paths, st.builds(lambda kind, mode: kind | mode, kinds, modes), st.integers(0, 999)
     ),
-    ops.MakeSymlink: st.builds(ops.MakeSymlink, inos, paths, paths),
-    ops.MakeLink: st.builds(ops.MakeLink, inos, paths, inos, paths, st.booleans()),
-    ops.Unlink: st.builds(ops.Unlink, inos, paths),
-    ops.RemoveDirectory: st.builds(ops.RemoveDirectory, inos, paths),
-    ops.Rename: st.builds(ops.Rename, inos, paths, inos, paths, st.sampled_from([0, 0, 1, 2])),
+    ops.MakeSymlink: st.builds(ops.MakeSymlink, folders, paths, paths),
+    ops.MakeLink: st.builds(ops.MakeLink, folders, paths, folders, paths, st.booleans()),
+    ops.Unlink: st.builds(ops.Unlink, folders, paths),
+    ops.RemoveDirectory: st.builds(ops.RemoveDirectory, folders, paths),
+    ops.Rename: st.builds(ops.Rename, folders, paths, folders, paths, st.sampled_from([0, 0, 1, 2])),
     ops.SetAttributes: st.builds(
         ops.SetAttributes,
-        inos,
+        folders,
         st.one_of(paths, st.just(b"")),
         st.one_of(st.just(-1), modes),
         ids,
@@ -66,9 +71,9 @@ plausible: dict[type, st.SearchStrategy[Any]] = {
         st.booleans(),
     ),
     ops.SetXattr: st.builds(
-        ops.SetXattr, inos, paths, xattr_names, st.binary(max_size=9), st.sampled_from([0, 1, 2]), st.booleans()
+        ops.SetXattr, folders, paths, xattr_names, st.binary(max_size=9), st.sampled_from([0, 1, 2]), st.booleans()
     ),
-    ops.RemoveXattr: st.builds(ops.RemoveXattr, inos, paths, xattr_names, st.booleans()),
+    ops.RemoveXattr: st.builds(ops.RemoveXattr, folders, paths, xattr_names, st.booleans()),
     ops.Write: st.builds(ops.Write, inos, offsets, contents, st.booleans()),
     ops.AllocateBlock: st.builds(ops.AllocateBlock, inos, st.just(()), placements),
     ops.RenewBlock: st.builds(ops.RenewBlock, blocks, st.integers(1, 2), placements),
@@ -80,7 +85,7 @@ plausible: dict[type, st.SearchStrategy[Any]] = {
         st.booleans(),
     ),
     ops.AllocateRange: st.builds(ops.AllocateRange, inos, st.sampled_from([0, 1, 3, 16, 17]), offsets, lengths),
-    ops.CopyFile: st.builds(ops.CopyFile, inos, paths, inos, paths, st.booleans()),
+    ops.CopyFile: st.builds(ops.CopyFile, folders, paths, folders, paths, st.booleans()),
     ops.ReportCorrupt: st.builds(ops.ReportCorrupt, blocks, st.integers(1, 2), nodes),
 }
 mutations = st.one_of(*plausible.values())
@@ -88,21 +93,26 @@ mutations = st.one_of(*plausible.values())
 copies = st.tuples(blocks, st.integers(1, 3), st.sampled_from([0, 100, 10_000]))
 internals = st.one_of(
     st.builds(commands.OpenSession, st.sampled_from([b"one", b"two", b"three"]), st.just("client")),
-    st.builds(commands.CloseSession, st.integers(1, 6)),
+    st.builds(commands.CloseSession, st.integers(2, 6)),
     st.builds(commands.RegisterDatanode, st.sampled_from(["uuid-a", "uuid-d"]), st.sampled_from(["a:1", "a:2"])),
     st.builds(commands.UpdateReplicas, nodes, st.lists(copies, max_size=4), st.lists(blocks, max_size=2)),
     st.builds(commands.ConfirmDeletions, nodes, st.lists(st.tuples(blocks, st.integers(1, 3)), max_size=4)),
     st.builds(commands.ReapOrphans, st.lists(st.integers(1, 40), max_size=20)),
 )
 
-wild_numbers = st.sampled_from(
-    [-(1 << 63), -(1 << 31), -2, -1, 0, 1, 2, 3, 0o100644, (1 << 31), (1 << 32) - 1, 1 << 32, (1 << 63) - 1, 1 << 63]
-    + [(1 << 64) - 1]
+wild_numbers = st.one_of(
+    st.integers(-2, 8),
+    st.sampled_from(
+        [0o100644, *(sign * (1 << bits) - off for sign in (1, -1) for bits in (31, 32, 63) for off in (0, 1))]
+    ),
+    st.just((1 << 64) - 1),
 )
 wild_bytes = st.one_of(
     paths,
     xattr_names,
-    st.sampled_from([b"", b"/", b"//", b"\0", b"a\0b", b"\xff\xfe", b"n" * 255, b"n" * 256, b"a/" * 2048, b"n" * 70000]),
+    st.sampled_from(
+        [b"", b"/", b"//", b"\0", b"a\0b", b"\xff\xfe", b"n" * 255, b"n" * 256, b"a/" * 2048, b"n" * 70000]
+    ),
     st.binary(max_size=20),
 )
 

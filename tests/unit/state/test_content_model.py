@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from cairnfs.common.attributes import ROOT_INO, Attributes
 from cairnfs.common.operations import (
@@ -39,7 +39,7 @@ class FileContent(RuleBasedStateMachine):
         self.driver = Driver(Path(self.folder.name))
         self.ino = self.driver.put(b"/f").ino
         self.model = bytearray()
-        self.copy = bytes()
+        self.copy = b""
         self.blocks: dict[int, bytearray] = {}
         self.open_block = 0
         self.byte = 0
@@ -81,9 +81,7 @@ class FileContent(RuleBasedStateMachine):
             extents.append(Extent(offset, length, block, len(held)))
             held += data
             self.place(base + offset, data)
-        answer = self.driver.do(
-            Commit(self.ino, tuple(extents), (BlockCommit(block, 1, len(held), seal),), append)
-        )
+        answer = self.driver.do(Commit(self.ino, tuple(extents), (BlockCommit(block, 1, len(held), seal),), append))
         assert answer.offset == base + parts[0][0]
         self.open_block = 0 if seal else block
 
@@ -95,9 +93,7 @@ class FileContent(RuleBasedStateMachine):
     @rule(
         offset=offsets,
         length=lengths,
-        mode=st.sampled_from(
-            [0, FALLOC_KEEP_SIZE, FALLOC_PUNCH_HOLE | FALLOC_KEEP_SIZE, FALLOC_ZERO_RANGE, 17]
-        ),
+        mode=st.sampled_from([0, FALLOC_KEEP_SIZE, FALLOC_PUNCH_HOLE | FALLOC_KEEP_SIZE, FALLOC_ZERO_RANGE, 17]),
     )
     def allocate_range(self, offset: int, length: int, mode: int) -> None:
         self.driver.do(AllocateRange(self.ino, mode, offset, length))
@@ -138,8 +134,6 @@ class FileContent(RuleBasedStateMachine):
                 assert self.read(b"/copy") == self.copy
 
 
-FileContent.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
-
-
-class TestFileContent(FileContent.TestCase):
-    """A file reads as what was written last, by whatever operation."""
+def test_a_file_reads_as_it_was_written() -> None:
+    """A file has the bytes that were written last, by whatever operation, and a copy those of its moment."""
+    run_state_machine_as_test(FileContent, settings=settings(max_examples=40, stateful_step_count=30, deadline=None))

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from cairnfs.common.operations import AnyMutation, BlockCommit, Commit, Credentials, Extent, RenewBlock
-from cairnfs.namenode.state.commands import AnyInternal, Item, internal_item
+from cairnfs.namenode.state.commands import AnyInternal, CloseSession, Item, internal_item
 from cairnfs.namenode.state.machine import StateMachine
 from tests.unit.state.check import check
 from tests.unit.state.driver import MAP_BYTES, ROOT, Driver
@@ -22,6 +22,11 @@ class Replicas(RuleBasedStateMachine):
     def start(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.leader = Driver(Path(self.folder.name) / "leader")
+        self.leader.mkdir(b"a", 0o777)
+        self.leader.mkdir(b"b", 0o1777)
+        self.leader.mkdir(b"a/c")
+        self.leader.put(b"c", b"content", 0o666)
+        self.leader.symlink(b"d", b"a/c")
         self.loads = 0
         self.follower = StateMachine.open(Path(self.folder.name) / "follower", map_size_bytes=MAP_BYTES)
         self.last: list[Item] = []
@@ -82,7 +87,8 @@ class Replicas(RuleBasedStateMachine):
 
     @rule()
     def reopen(self) -> None:
-        """The client comes back with a new session."""
+        """The client's session ends, and it comes back with a new one."""
+        self.leader.internal(CloseSession(self.leader.session))
         self.leader.session = self.leader.open_session(b"again-%d" % len(self.leader.log))
 
     @rule()
@@ -109,8 +115,6 @@ class Replicas(RuleBasedStateMachine):
             check(self.leader.machine)
 
 
-Replicas.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
-
-
-class TestReplicas(Replicas.TestCase):
-    """Equal logs make equal states."""
+def test_equal_logs_make_equal_states() -> None:
+    """The leader, a follower that applies the log in other transactions, and one rebuilt from a snapshot are equal."""
+    run_state_machine_as_test(Replicas, settings=settings(max_examples=40, stateful_step_count=40, deadline=None))
