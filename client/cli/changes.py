@@ -33,8 +33,7 @@ def mkdir_command(fs: "FileSystem", paths: tuple[str, ...], *, parents: bool, mo
     cairn mkdir /photos
     cairn mkdir -p -m 750 /a/b/c
     """
-    umask = current_umask()
-    mode = change_mode(mode_text, 0o777, is_directory=True, umask=umask) if mode_text is not None else 0o777 & ~umask
+    mode = None if mode_text is None else change_mode(mode_text, 0o777, is_directory=True, umask=current_umask())
 
     def make_one(path: str) -> None:
         if parents:
@@ -43,7 +42,9 @@ def mkdir_command(fs: "FileSystem", paths: tuple[str, ...], *, parents: bool, mo
                 fs.makedirs(folder, exist_ok=True)
             if is_folder(fs, path):
                 return
-        fs.mkdir(path, mode)
+        fs.mkdir(path, 0o777 if mode is None else mode)
+        if mode is not None:
+            fs.chmod(path, mode)  # the umask has been taken off, which -m overrides
 
     each(paths, make_one)
 

@@ -3,7 +3,7 @@
 import functools
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 import click
 
@@ -115,6 +115,16 @@ def lookup(fs: "FileSystem", path: str, *, follow: bool = False) -> dict[str, An
         return fs.info(path, follow=follow)
     except FileNotFoundError:
         return None
+
+
+def list_infos(fs: "FileSystem", folder: str) -> list[dict[str, Any]]:
+    """What `info` tells of everything in a folder."""
+    return cast("list[dict[str, Any]]", fs.ls(folder, detail=True))
+
+
+def list_names(fs: "FileSystem", folder: str) -> list[str]:
+    """The paths of everything in a folder."""
+    return cast("list[str]", fs.ls(folder, detail=False))
 
 
 def is_folder(fs: "FileSystem", path: str) -> bool:

@@ -70,8 +70,10 @@ def mv_command(fs: "FileSystem", sources: tuple[str, ...], target: str, *, no_cl
 
     def move_one(source: str) -> None:
         to = join(target, base_name(source)) if is_into else target
-        if no_clobber and fs.exists(to):
-            return
-        fs.mv(source, to)
+        try:
+            fs.mv(source, to, exclusive=no_clobber)
+        except FileExistsError:
+            if not no_clobber:
+                raise
 
     each(sources, move_one)

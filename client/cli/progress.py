@@ -1,9 +1,10 @@
 """The progress bar of `put` and `get`: bytes and rate on a terminal, nothing elsewhere."""
 
 import contextlib
+import io
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -26,6 +27,33 @@ class Progress:
         """So many bytes will be moved in all."""
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, total=total)
+
+
+class CountingReader(io.RawIOBase):
+    """A stream to read, which tells of every byte that was taken from it."""
+
+    def __init__(self, source: IO[bytes], advance: Callable[[int], None]) -> None:
+        super().__init__()
+        self._source = source
+        self._advance = advance
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """As the stream's own: exactly `size` bytes, fewer only at its end."""
+        data = self._source.read(size)
+        self._advance(len(data))
+        return data
+
+    def readinto(self, buffer: Any, /) -> int:
+        """As the stream's own."""
+        view = memoryview(buffer).cast("B")
+        data = self._source.read(len(view))
+        view[: len(data)] = data
+        self._advance(len(data))
+        return len(data)
 
 
 @contextlib.contextmanager

@@ -3,15 +3,16 @@
 import errno
 import os
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
 import click
 
 from cairnfs.client.cli.cluster import base_name, cluster_path, join, uses_cluster
-from cairnfs.client.cli.content import CHUNK_BYTES, copy_out
+from cairnfs.client.cli.content import copy_out
 from cairnfs.client.cli.copying import destination
 from cairnfs.client.cli.failures import each
-from cairnfs.client.cli.progress import progress_bar
+from cairnfs.client.cli.progress import CountingReader, progress_bar
 
 if TYPE_CHECKING:
     from cairnfs.client.filesystem import FileSystem
@@ -20,17 +21,36 @@ STREAM = "-"
 THREADS = 4
 
 
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def _copy_options(command: Command) -> Command:
+    for option in (
+        click.option("-q", "--quiet", is_flag=True, help="No progress bar."),
+        click.option(
+            "-j", "--threads", type=click.IntRange(1, 64), default=THREADS, help=f"Files at a time [{THREADS}]."
+        ),
+        click.option("-p", "--preserve", is_flag=True, help="Keep all permission bits and the times."),
+        click.option("-r", "-R", "--recursive", is_flag=True, help="Folders with everything in them."),
+    ):
+        command = option(command)
+    return command
+
+
 @click.command("put")
 @click.argument("sources", nargs=-1, required=True)
 @click.argument("target", type=cluster_path)
-@click.option("-r", "-R", "--recursive", is_flag=True, help="Folders with everything in them.")
-@click.option(
-    "-j", "--threads", type=click.IntRange(1, 64), default=THREADS, show_default=True, help="Files at a time."
-)
-@click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
+@_copy_options
 @uses_cluster
 def put_command(
-    fs: "FileSystem", sources: tuple[str, ...], target: str, *, recursive: bool, threads: int, quiet: bool
+    fs: "FileSystem",
+    sources: tuple[str, ...],
+    target: str,
+    *,
+    recursive: bool,
+    preserve: bool,
+    threads: int,
+    quiet: bool,
 ) -> None:
     """Copy local files or folders into the cluster; `-` is standard input.
 
@@ -55,28 +75,24 @@ def put_command(
             if os.path.isdir(source) and not recursive:
                 raise _folder_refused(source)
             to = join(target, os.path.basename(os.path.abspath(source))) if is_into else target
-            fs.put(source, to, recursive=recursive, threads=threads, progress=progress.advance)
+            fs.put(source, to, recursive=recursive, preserve=preserve, threads=threads, progress=progress.advance)
 
         each(sources, put_one)
 
 
 def _put_stream(fs: "FileSystem", target: str, *, quiet: bool) -> None:
     """Standard input as a file, which has its name only once it is whole."""
-    with progress_bar("put", is_shown=not quiet) as progress, fs.open(target, "wb") as out:
-        while data := sys.stdin.buffer.read(CHUNK_BYTES):
-            out.write(data)
-            progress.advance(len(data))
+    with progress_bar("put", is_shown=not quiet) as progress:
+        fs.pipe_file(target, cast(BinaryIO, CountingReader(sys.stdin.buffer, progress.advance)))
 
 
 @click.command("get")
 @click.argument("words", nargs=-1, required=True, metavar="SOURCES... [TARGET]")
-@click.option("-r", "-R", "--recursive", is_flag=True, help="Folders with everything in them.")
-@click.option(
-    "-j", "--threads", type=click.IntRange(1, 64), default=THREADS, show_default=True, help="Files at a time."
-)
-@click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
+@_copy_options
 @uses_cluster
-def get_command(fs: "FileSystem", words: tuple[str, ...], *, recursive: bool, threads: int, quiet: bool) -> None:
+def get_command(
+    fs: "FileSystem", words: tuple[str, ...], *, recursive: bool, preserve: bool, threads: int, quiet: bool
+) -> None:
     """Copy files or folders out of the cluster; `-` as TARGET is standard output, and `.` where there is none.
 
     A file appears under its local name when all of it is there.
@@ -101,7 +117,7 @@ def get_command(fs: "FileSystem", words: tuple[str, ...], *, recursive: bool, th
             if not recursive and fs.info(source, follow=True)["type"] == "directory":
                 raise _folder_refused(source)
             to = os.path.join(target, base_name(source)) if is_into else target
-            fs.get(source, to, recursive=recursive, threads=threads, progress=progress.advance)
+            fs.get(source, to, recursive=recursive, preserve=preserve, threads=threads, progress=progress.advance)
 
         each(sources, get_one)
 

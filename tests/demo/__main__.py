@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -129,23 +130,26 @@ class Killer:
     def __init__(self, cluster: Cluster, choose: Callable[[], str]) -> None:
         self._cluster = cluster
         self._choose = choose
+        self._lock = threading.Lock()
         self._done = 0
         self.killed_at = 0
         self.victim: str | None = None
 
     def advance(self, count: int) -> None:
-        """`count` more bytes are done."""
-        self._done += count
-        if self.victim is None and BIG_BYTES * 2 // 5 <= self._done < BIG_BYTES * 4 // 5:
-            self.killed_at = self._done
-            self.victim = self._choose()
-            self._cluster.kill(self.victim)
+        """`count` more bytes are done; called from several threads."""
+        with self._lock:
+            self._done += count
+            if self.victim is None and BIG_BYTES * 2 // 5 <= self._done < BIG_BYTES * 4 // 5:
+                self.killed_at = self._done
+                self.victim = self._choose()
+                self._cluster.kill(self.victim)
 
 
 def busiest_datanode(cluster: Cluster) -> str:
     """The datanode to which this process has most connections."""
     names = {int(address.rpartition(":")[2]): name for name, address in cluster.plan.datanodes.items()}
-    peers = [connection.raddr.port for connection in psutil.Process().net_connections("tcp") if connection.raddr]
+    connections = psutil.Process().net_connections("tcp")
+    peers = [connection.raddr[1] for connection in connections if connection.status == psutil.CONN_ESTABLISHED]
     counts = collections.Counter(names[port] for port in peers if port in names)
     return counts.most_common(1)[0][0] if counts else "datanode-1"
 

@@ -82,22 +82,39 @@ class FolderFileSystem:
         with self._at(path) as local:
             return open(local, mode)
 
+    def pipe_file(self, path: str, data: IO[bytes]) -> None:
+        with self._at(path) as local:
+            Path(local).write_bytes(data.read())
+
     def put(
-        self, local: str, remote: str, *, recursive: bool = False, threads: int = 1, progress: Advance | None = None
+        self,
+        local: str,
+        remote: str,
+        *,
+        recursive: bool = False,
+        preserve: bool = False,
+        threads: int = 1,
+        progress: Advance | None = None,
     ) -> None:
         with self._at(remote) as to:
             _copy(local, to, recursive=recursive, progress=progress)
 
     def get(
-        self, remote: str, local: str, *, recursive: bool = False, threads: int = 1, progress: Advance | None = None
+        self,
+        remote: str,
+        local: str,
+        *,
+        recursive: bool = False,
+        preserve: bool = False,
+        threads: int = 1,
+        progress: Advance | None = None,
     ) -> None:
         with self._at(remote) as source:
             _copy(source, local, recursive=recursive, progress=progress)
 
     def mkdir(self, path: str, mode: int = 0o777) -> None:
         with self._at(path) as local:
-            os.mkdir(local)
-            os.chmod(local, mode)
+            os.mkdir(local, mode)
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
         with self._at(path) as local:
@@ -107,8 +124,10 @@ class FolderFileSystem:
         with self._at(path) as local:
             os.rmdir(local)
 
-    def mv(self, source: str, to: str) -> None:
+    def mv(self, source: str, to: str, *, exclusive: bool = False) -> None:
         with self._at(source, to) as local:
+            if exclusive and os.path.lexists(f"{self.root}/{to}"):
+                raise FileExistsError(errno.EEXIST, "")
             os.rename(local, f"{self.root}/{to}")
 
     def cp_file(self, source: str, to: str) -> None:
