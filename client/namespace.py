@@ -2,6 +2,7 @@
 
 import errno
 import os
+from typing import Literal, overload
 
 from cairnfs.client.caller import Caller
 from cairnfs.client.file_info import Info, kind_of, make_info, make_infos
@@ -76,6 +77,12 @@ class Namespace:
     def islink(self, path: Path) -> bool:
         """Whether `path` is a symbolic link."""
         return self._is_kind(path, "link", follow=False)
+
+    @overload
+    def ls(self, path: Path, detail: Literal[False] = False) -> list[str]: ...
+
+    @overload
+    def ls(self, path: Path, detail: Literal[True]) -> list[Info]: ...
 
     def ls(self, path: Path, detail: bool = False) -> list[str] | list[Info]:
         """The paths of what is in a folder, in the order of their bytes; with `detail` an `info` of each.
