@@ -25,7 +25,8 @@ What the owner must know:
 - The first members start with the same `Membership` of voters; a node that joins later starts with an empty one.
 - `InstallSnapshot` goes out with a position only. The transport streams the bytes, steps the message into the receiving
   core when they are all there, and in the end calls `report_snapshot` on the sender, whatever happened. If no
-  `Ready.snapshot` follows on the receiver, the bytes were not needed.
+  `Ready.snapshot` follows on the receiver, the bytes were not needed. Keep them by position: an older snapshot may
+  arrive while a newer one waits for its Ready.
 - `Ready.snapshot` replaces log and state machine; committed entries that were handed out earlier and are not yet
   applied are void then. Storage and state must not be left between the two: finish it at the next start.
 - The log's head may be truncated at any time up to the applied index; keep a snapshot at or behind the new start.

@@ -8,7 +8,7 @@ indexes and acknowledgements that came in one turn so share one message per memb
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from .errors import (
@@ -158,7 +158,7 @@ class Leader:
             self._heartbeat_elapsed = 0
             if self.reads.waiting and self._may_read():
                 self.reads.start_round(state.log.commit)
-            self._broadcast_heartbeat()
+            self._send_heartbeats(self.peers)
             self._confirm_reads()
         return None
 
@@ -173,11 +173,12 @@ class Leader:
             peer.is_active = False
         return active >= majority(len(state.membership.voters))
 
-    def _broadcast_heartbeat(self) -> None:
+    def _send_heartbeats(self, members: Collection[int]) -> None:
         state = self._state
         term, commit, read_round = state.term, state.log.commit, self.reads.last_round
         for peer in self.peers.values():
-            state.outbox.append(Heartbeat(state.node_id, peer.node_id, term, min(commit, peer.match), read_round))
+            if peer.node_id in members:
+                state.outbox.append(Heartbeat(state.node_id, peer.node_id, term, min(commit, peer.match), read_round))
 
     # -- replies ------------------------------------------------------------------------------------------------
 
@@ -252,7 +253,7 @@ class Leader:
         self.is_dirty = False
         if self.reads.is_round_due() and self._may_read():
             self.reads.start_round(self._state.log.commit)
-            self._broadcast_heartbeat()
+            self._send_heartbeats(self._state.membership.voters)
             self._confirm_reads()
         shared: dict[int, tuple[Entry, ...]] = {}
         for peer in self.peers.values():
@@ -287,12 +288,10 @@ class Leader:
         return is_replicating and has_entries and last < log.last_index
 
     def _send_snapshot(self, peer: Progress) -> None:
-        """The log no longer reaches back to this member: send a snapshot (Raft §7), if it is there to receive one."""
+        """The log no longer reaches back to this member: send a snapshot (Raft §7), or try again after a heartbeat."""
         state = self._state
         peer.is_poked = False
         try:
-            if not peer.is_active:
-                raise Unavailable(f"node {peer.node_id} is silent")
             snapshot = state.log.snapshot()
         except Unavailable:
             peer.become_probe()

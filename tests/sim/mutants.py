@@ -5,7 +5,7 @@ A mutant proves that the simulator would notice if somebody broke this rule.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -174,9 +174,9 @@ def change_at_once(self: Leader, change: MembershipChange) -> tuple[int, int]:
     return _propose_change(self, change)
 
 
-def heartbeat_with_own_commit(self: Leader) -> None:
+def heartbeat_with_own_commit(self: Leader, members: Collection[int]) -> None:
     state = self._state
-    for peer in self.peers:
+    for peer in self.peers.keys() & set(members):
         state.outbox.append(Heartbeat(state.node_id, peer, state.term, state.log.commit, self.reads.last_round))
 
 
@@ -228,7 +228,7 @@ MUTANTS = [
     Mutant("follower does not look at the previous entry", [(RaftLog, "try_append", append_without_looking_back)]),
     Mutant("snapshot accepted by index alone", [(Follower, "_on_snapshot", snapshot_by_index)]),
     Mutant("two membership changes at once", [(Leader, "propose_change", change_at_once)]),
-    Mutant("heartbeat commits beyond the match", [(Leader, "_broadcast_heartbeat", heartbeat_with_own_commit)]),
+    Mutant("heartbeat commits beyond the match", [(Leader, "_send_heartbeats", heartbeat_with_own_commit)]),
     Mutant("pre-votes count as votes", [(Candidate, "step", count_any_vote)]),
     Mutant("a sync counts for entries replaced meanwhile", [(RaftLog, "synced", synced_by_index)]),
     Mutant("a rejected leader never backs off", [(Progress, "rejected", no)]),

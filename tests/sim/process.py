@@ -84,7 +84,7 @@ class Process:
 
     def take_snapshot_message(self, message: InstallSnapshot, machine: Machine) -> None:
         """The transport has received the state of a snapshot."""
-        self.received = {message.snapshot: machine}
+        self.received[message.snapshot] = machine
         self.step(message)
 
     def ask(self, attempt: Attempt) -> None:
@@ -142,6 +142,7 @@ class Process:
         if ready.snapshot is not None:
             self.machine = self.disk.visible.checkpoint.copy()
             self.queue.clear()
+            self.received = {meta: kept for meta, kept in self.received.items() if meta.index > ready.snapshot.index}
             self.world.count("snapshots")
         for state in ready.read_states:
             self.ripe.append((state.index, self.asked.pop(state.context)))  # type: ignore[arg-type]

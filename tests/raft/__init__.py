@@ -1,0 +1,1 @@
+"""The Raft core, step by step: scripts in `testdata/` with their expected output, and tests of its parts."""
