@@ -21,7 +21,7 @@ class Page(msgspec.Struct, frozen=True):
     they were asked for."""
 
     names: list[bytes]
-    inodes: array[int]
+    inodes: "array[int]"
     kinds: bytes
     records: bytes
 
@@ -55,7 +55,7 @@ class FolderPages:
         )
 
 
-def _numbers(little_endian: bytes) -> array[int]:
+def _numbers(little_endian: bytes) -> "array[int]":
     numbers = array("Q", little_endian)
     if sys.byteorder == "big":
         numbers.byteswap()
