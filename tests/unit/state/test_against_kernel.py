@@ -84,7 +84,7 @@ class Walker:
         flags = self.random.choice((0, 0, 0, 1, 2))
         size = self.random.choice((0, 10, 5000))
         mask = self.random.randrange(8)
-        uid, gid = self.random.choice((-1, -1, 0, 1000, 1001)), self.random.choice((-1, 1000, 1001, 2000))
+        uid, gid = self.random.choice(((-1, 1000), (-1, 2000), (-1, 1001), (0, -1), (1000, -1), (1001, 2000)))
         times = self.random.choice((None, (5, 7)))
         ours = (ops.TIME_NOW, ops.TIME_NOW) if times is None else times
         choices: list[tuple[int, ops.AnyOperation, Callable[[], object]]] = [
