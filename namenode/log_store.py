@@ -1,16 +1,17 @@
 """The Raft log, vote and term of one namenode, in an LMDB environment of their own.
 
-    table     key                 value
-    entries   index u64 BE        term u64 · kind u8 · CRC32C u32 (of term, kind, index and data), then the data
-    meta      "format"            format version, ASCII
-              "identity"          MessagePack [cluster id, node id]
-              "hard_state"        MessagePack {term, vote, commit}
-              "snapshot"          MessagePack {index, term, membership}: what the log starts after
-              "membership"        MessagePack [index, membership]: as of the last membership entry applied
-              "state_directory"   name of the state's folder: switched with `snapshot`, in one transaction
+    key                     value
+    "e" + index u64 BE      term u64 · kind u8 · CRC32C u32 (of term, kind, index and data), then the data
+    "format"                format version, ASCII
+    "identity"              MessagePack [cluster id, node id]
+    "hard_state"            MessagePack {term, vote, commit}
+    "snapshot"              MessagePack {index, term, membership}: what the log starts after
+    "membership"            MessagePack [index, membership]: as of the last membership entry applied
+    "state_directory"       name of the state's folder: switched with `snapshot`, in one transaction
 
-Commits are synced: what append() has returned for is on disk. A commit index alone is not worth
-a sync and is kept in memory until the next write, for the log can be committed again.
+Commits are synced: what append() has returned for is on disk. One table, and nothing written with an
+entry but the entry: every further page costs each operation of every client. So a commit index alone is
+never written; the log can be committed again.
 """
 
 from collections.abc import Sequence
@@ -35,9 +36,11 @@ from cairnfs.namenode.raft import (
 FORMAT = b"1"
 FIRST_STATE_DIRECTORY = "state-0"
 
-_KEY = Struct(">Q")
+_KEY = Struct(">cQ")
 _HEADER = Struct("<QBI")
 _CHECKED = Struct("<QBQ")
+_ENTRY = b"e"
+_AFTER_ENTRIES = b"f"
 _COMPACTION_BATCH = 2_000
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -55,23 +58,21 @@ class LogStore:
     ) -> None:
         """Open the log in `directory`, or make one with `members` as its voters; BadConfig for another node's."""
         directory.mkdir(parents=True, exist_ok=True)
-        self._env = lmdb.open(str(directory), map_size=map_size_bytes, max_dbs=2, max_readers=64, max_spare_txns=4)
+        self._env = lmdb.open(str(directory), map_size=map_size_bytes, max_readers=64, max_spare_txns=4)
         self._env.reader_check()
-        self._entries = self._env.open_db(b"entries", integerkey=False)
-        self._meta = self._env.open_db(b"meta")
         with self._env.begin(write=True) as txn:
-            if txn.get(b"format", db=self._meta) is None:
+            if txn.get(b"format") is None:
                 self._create(txn, cluster_id, node_id, members)
             self._load(txn, directory, cluster_id, node_id)
 
     def _create(self, txn: "lmdb.Transaction[bytes]", cluster_id: str, node_id: int, members: Sequence[int]) -> None:
         membership = Membership.of(tuple(members))
-        txn.put(b"format", FORMAT, db=self._meta)
-        txn.put(b"identity", _encode([cluster_id, node_id]), db=self._meta)
-        txn.put(b"hard_state", _encode(HardState()), db=self._meta)
-        txn.put(b"snapshot", _encode(SnapshotMeta(index=0, term=0, membership=membership)), db=self._meta)
-        txn.put(b"membership", _encode([0, membership]), db=self._meta)
-        txn.put(b"state_directory", FIRST_STATE_DIRECTORY.encode(), db=self._meta)
+        txn.put(b"format", FORMAT)
+        txn.put(b"identity", _encode([cluster_id, node_id]))
+        txn.put(b"hard_state", _encode(HardState()))
+        txn.put(b"snapshot", _encode(SnapshotMeta(index=0, term=0, membership=membership)))
+        txn.put(b"membership", _encode([0, membership]))
+        txn.put(b"state_directory", FIRST_STATE_DIRECTORY.encode())
 
     def _load(self, txn: "lmdb.Transaction[bytes]", directory: Path, cluster_id: str, node_id: int) -> None:
         found = self._meta_value(txn, b"format")
@@ -91,15 +92,16 @@ class LogStore:
         self._first = self._snapshot.index + 1
         self._last = self._snapshot.index
         self._bytes = 0
-        with txn.cursor(self._entries) as cursor:
-            if cursor.first():
-                self._first = _KEY.unpack(cursor.key())[0]
-                cursor.last()
-                self._last = _KEY.unpack(cursor.key())[0]
-        self._bytes = txn.stat(self._entries)["overflow_pages"] * 4096 + txn.stat(self._entries)["leaf_pages"] * 4096
+        with txn.cursor() as cursor:
+            if cursor.set_range(_key(0)) and _is_entry(cursor.key()):
+                self._first = _KEY.unpack(cursor.key())[1]
+                cursor.set_range(_AFTER_ENTRIES)
+                cursor.prev()
+                self._last = _KEY.unpack(cursor.key())[1]
+        self._bytes = txn.stat()["overflow_pages"] * 4096 + txn.stat()["leaf_pages"] * 4096
 
     def _meta_value(self, txn: "lmdb.Transaction[bytes]", name: bytes) -> bytes:
-        value = txn.get(name, db=self._meta)
+        value = txn.get(name)
         if value is None:
             raise CorruptData(f"{self._env.path()}: the log has no {name.decode()}")
         return bytes(value)
@@ -131,7 +133,7 @@ class LogStore:
         if index > self._last:
             raise Unavailable(index)
         with self._env.begin() as txn:
-            record = txn.get(_KEY.pack(index), db=self._entries)
+            record = txn.get(_key(index))
         if record is None:
             raise CorruptData(f"the log lacks entry {index}, which lies between its first and its last")
         return _parse(index, record).term
@@ -144,10 +146,10 @@ class LogStore:
             raise Unavailable(high - 1)
         found: list[Entry] = []
         total = 0
-        with self._env.begin() as txn, txn.cursor(self._entries) as cursor:
-            cursor.set_range(_KEY.pack(low))
+        with self._env.begin() as txn, txn.cursor() as cursor:
+            cursor.set_range(_key(low))
             for index, (key, value) in zip(range(low, high), cursor.iternext(), strict=False):
-                if key != _KEY.pack(index):
+                if key != _key(index):
                     break
                 entry = _parse(index, value)
                 total += len(entry.data)
@@ -179,15 +181,16 @@ class LogStore:
         if hard_state is not None:
             self._hard_state = hard_state
         stored = self._stored_hard_state
-        is_worth_a_sync = (self._hard_state.term, self._hard_state.vote) != (stored.term, stored.vote)
-        if not entries and not is_worth_a_sync:
+        is_news = (self._hard_state.term, self._hard_state.vote) != (stored.term, stored.vote)
+        if not entries and not is_news:
             return
         with self._env.begin(write=True) as txn:
-            if self._hard_state != stored:
-                txn.put(b"hard_state", _encode(self._hard_state), db=self._meta)
+            if is_news:
+                txn.put(b"hard_state", _encode(self._hard_state))
             if entries:
                 self._put(txn, entries)
-        self._stored_hard_state = self._hard_state
+        if is_news:
+            self._stored_hard_state = self._hard_state
         if entries:
             self._last = entries[-1].index
 
@@ -196,16 +199,16 @@ class LogStore:
         if not self._first <= first <= self._last + 1:
             raise CorruptData(f"entry {first} does not join a log from {self._first} to {self._last}")
         for index in range(first, self._last + 1):
-            txn.delete(_KEY.pack(index), db=self._entries)
+            txn.delete(_key(index))
         for entry in entries:
-            txn.put(_KEY.pack(entry.index), _record(entry), db=self._entries, append=True)
+            txn.put(_key(entry.index), _record(entry))
             self._bytes += len(entry.data)
 
     def set_membership(self, index: int, membership: Membership) -> None:
         """The membership that holds from the applied entry `index` on."""
         self._membership = (index, membership)
         with self._env.begin(write=True) as txn:
-            txn.put(b"membership", _encode([index, membership]), db=self._meta)
+            txn.put(b"membership", _encode([index, membership]))
 
     def compact(self, index: int) -> None:
         """Forget entries up to `index`, which the synced state covers; at most a batch of them at once."""
@@ -216,9 +219,9 @@ class LogStore:
         freed = 0
         with self._env.begin(write=True) as txn:
             for old in range(self._first, index + 1):
-                record = txn.pop(_KEY.pack(old), db=self._entries)
+                record = txn.pop(_key(old))
                 freed += len(record) if record is not None else 0
-            txn.put(b"snapshot", _encode(snapshot), db=self._meta)
+            txn.put(b"snapshot", _encode(snapshot))
         self._snapshot = snapshot
         self._first = index + 1
         self._bytes = max(0, self._bytes - freed)
@@ -228,11 +231,12 @@ class LogStore:
         if hard_state is not None:
             self._hard_state = hard_state
         with self._env.begin(write=True) as txn:
-            txn.drop(self._entries, delete=False)
-            txn.put(b"hard_state", _encode(self._hard_state), db=self._meta)
-            txn.put(b"snapshot", _encode(snapshot), db=self._meta)
-            txn.put(b"membership", _encode([snapshot.index, snapshot.membership]), db=self._meta)
-            txn.put(b"state_directory", state_directory.encode(), db=self._meta)
+            for index in range(self._first, self._last + 1):
+                txn.delete(_key(index))
+            txn.put(b"hard_state", _encode(self._hard_state))
+            txn.put(b"snapshot", _encode(snapshot))
+            txn.put(b"membership", _encode([snapshot.index, snapshot.membership]))
+            txn.put(b"state_directory", state_directory.encode())
         self._stored_hard_state = self._hard_state
         self._snapshot = snapshot
         self._membership = (snapshot.index, snapshot.membership)
@@ -240,6 +244,14 @@ class LogStore:
         self._first = snapshot.index + 1
         self._last = snapshot.index
         self._bytes = 0
+
+
+def _key(index: int) -> bytes:
+    return _KEY.pack(_ENTRY, index)
+
+
+def _is_entry(key: bytes) -> bool:
+    return len(key) == _KEY.size and key.startswith(_ENTRY)
 
 
 def _checksum(entry: Entry) -> int:

@@ -35,7 +35,7 @@ def test_a_good_file_loads(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        (GOOD + "bogus = 1\n", "Expected `str`"),
+        (GOOD + "bogus = 1\n", "Expected `int`"),
         ("bogus = 1\n" + GOOD, "unknown field `bogus`"),
         (GOOD.replace("node_id = 1", "node_id = 3"), "members must name this node's own id, 3"),
         (GOOD.replace("node_id = 1", 'node_id = "one"'), "Expected `int`"),
