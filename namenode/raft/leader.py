@@ -51,6 +51,7 @@ class Leader:
 
     __slots__ = (
         "_heartbeat_elapsed",
+        "_is_commit_urgent",
         "_pending_change",
         "_state",
         "_uncommitted",
@@ -79,6 +80,7 @@ class Leader:
         # changes: an unapplied change of an earlier term lies before it (thesis §4.1).
         self.term_start = state.log.last_index + 1
         self._pending_change = self.term_start
+        self._is_commit_urgent = False
         self._append([(EntryKind.NOOP, b"")])
 
     # -- proposals ----------------------------------------------------------------------------------------------
@@ -136,6 +138,8 @@ class Leader:
         index = quorum_value(log.stable if voter == own else peers[voter].match for voter in state.membership.voters)
         if index <= log.commit or index < self.term_start:
             return
+        if log.commit < self._pending_change <= index:
+            self._is_commit_urgent = True
         log.commit_to(index)
         uncommitted = self._uncommitted
         while uncommitted and uncommitted[0][0] <= index:
@@ -249,7 +253,11 @@ class Leader:
     # -- sending ------------------------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Send whatever members may be sent now."""
+        """Send whatever members may be sent now.
+
+        That an entry is committed is worth no message of its own, or every batch would cost each member two more: it
+        goes with the next append or heartbeat. Only a membership's commit, and the term's first, are told at once.
+        """
         self.is_dirty = False
         if self.reads.is_round_due() and self._may_read():
             self.reads.start_round(self._state.log.commit)
@@ -259,6 +267,7 @@ class Leader:
         for peer in self.peers.values():
             while self._send_append(peer, shared):
                 pass
+        self._is_commit_urgent = False
 
     def _send_append(self, peer: Progress, shared: dict[int, tuple[Entry, ...]]) -> bool:
         """Send one append if there is reason to and the member may get one; returns whether there may be more."""
@@ -268,7 +277,8 @@ class Leader:
         if not is_replicating and (peer.is_paused or peer.state is _SNAPSHOT):
             return False
         has_entries = following <= log.last_index and not (is_replicating and peer.is_full)
-        is_news = has_entries or peer.is_poked or min(commit, following - 1) > peer.sent_commit
+        is_urgent = self._is_commit_urgent and min(commit, following - 1) > peer.sent_commit
+        is_news = has_entries or peer.is_poked or is_urgent
         if is_replicating and not is_news:
             return False
         try:
@@ -349,6 +359,7 @@ class Leader:
 
     def _leave(self) -> None:
         """Tell the others what is committed, and wake the one that is furthest (Raft thesis §4.2.2)."""
+        self._is_commit_urgent = True
         self.flush()
         voters = [self.peers[voter] for voter in self._state.membership.voters]
         best = max(voters, key=lambda peer: (peer.match, -peer.node_id))
