@@ -342,6 +342,11 @@ class Node:
     def _carry_out(self, ready: Ready) -> None:
         if ready.soft_state is not None:
             self._note_role(ready.soft_state.role, ready.soft_state.leader_id)
+        is_synced = not ready.entries or (ready.committed and ready.committed[-1].index < ready.entries[0].index)
+        if ready.committed and is_synced and ready.snapshot is None:
+            # What is committed can be applied and answered while the next entries are on their way to the disk.
+            self._pass_on(ready.committed)
+            ready.committed = []
         self._send(ready.messages)
         if ready.snapshot is not None:
             self._switch_state(ready)
