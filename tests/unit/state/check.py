@@ -15,9 +15,9 @@ from cairnfs.namenode.state.tables.view import View
 
 def check(machine: StateMachine) -> None:
     """AssertionError where two tables disagree."""
-    with machine._store.reading() as rows:
-        if View(rows).cluster() is not None:
-            State(rows).check()
+    with machine._reading() as view:
+        if view.cluster() is not None:
+            State(view.rows).check()
 
 
 class State:

@@ -100,6 +100,11 @@ class Replicas(RuleBasedStateMachine):
         assert self.follower.applied_index == self.leader.machine.applied_index
 
     @rule()
+    def commit_transaction(self) -> None:
+        """The leader's transaction ends here, and a new one begins."""
+        self.leader.machine.commit()
+
+    @rule()
     def rebuild(self) -> None:
         """The follower is lost, and comes back from the leader's snapshot."""
         self.follower.close()
