@@ -38,10 +38,12 @@ def compare_report(
     """The difference of two runs in block order.
 
     `blocks` tells (generation, committed length) of every reported block that exists in the block
-    map: what is not in it has been deleted. A copy that is older or shorter than its block is
-    garbage; one that is whole but not in the map (its volume came back) is added. A copy that the
-    report lacks is removed from the map, unless its block is still being written: the pipeline
-    may not have reached the datanode when it made the report.
+    map: what is not in it has been deleted. A copy shorter than what is committed is garbage, and so
+    is one of an older generation that is not in the map: the pipeline went on without it. One that
+    is in the map stays, whatever its generation: it has every committed byte, and a block's bytes
+    never change; the writer may only not have reached it once more. A whole copy that is not in the
+    map (its volume came back) is added. A copy that the report lacks is removed from the map,
+    unless its block is still being written: the pipeline may not have reached the datanode yet.
     """
     difference = ReportDifference()
     expected = {replica.block: replica for replica in known}
@@ -54,7 +56,7 @@ def compare_report(
         generation, length = block
         if replica is not None and replica.is_open:
             continue
-        is_whole = held.generation >= generation and held.length >= length
+        is_whole = held.length >= length and (replica is not None or held.generation >= generation)
         if not is_whole:
             difference.garbage.append(held)
             if replica is not None:

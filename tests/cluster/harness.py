@@ -1,5 +1,6 @@
 """A real cluster for tests and the demo: member names, kill -9, restarts, digests."""
 
+import contextlib
 import signal
 import time
 from pathlib import Path
@@ -84,15 +85,17 @@ class Cluster(LocalCluster):
         deadline = time.monotonic() + timeout_s
         addresses = {name: self.namenode_address(name) for name in self.running() if name.startswith("namenode")}
         while True:
-            newest = max(self.admin.status(address).commit_index for address in addresses.values())
-            replies = {
-                name: self.admin.digest(address, at_index=newest, timeout_s=timeout_s)
-                for name, address in addresses.items()
-            }
-            if len({reply.applied_index for reply in replies.values()}) == 1:
-                return {name: reply.digest for name, reply in replies.items()}
+            with contextlib.suppress(ClusterUnavailable):  # one that has just been started may not listen yet
+                newest = max(self.admin.status(address).commit_index for address in addresses.values())
+                replies = {
+                    name: self.admin.digest(address, at_index=newest, timeout_s=timeout_s)
+                    for name, address in addresses.items()
+                }
+                if len({reply.applied_index for reply in replies.values()}) == 1:
+                    return {name: reply.digest for name, reply in replies.items()}
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the namenodes do not stand still at one index for {timeout_s:g} s")
+            time.sleep(POLL_INTERVAL_S)
 
     def assert_digests_agree(self) -> None:
         """All running namenodes have the same state at one index."""

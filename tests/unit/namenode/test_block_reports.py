@@ -14,12 +14,22 @@ def test_a_copy_of_a_deleted_block_is_garbage() -> None:
     assert compare_report([], [Held(9, 1, 10)], {}).garbage == [Held(9, 1, 10)]
 
 
-def test_a_stale_copy_is_garbage_and_leaves_the_map() -> None:
-    """An older generation, or fewer bytes than are committed, is no copy."""
-    known = [Known(1, 2, 10, False), Known(2, 1, 10, False)]
-    difference = compare_report(known, [Held(1, 1, 10), Held(2, 1, 9)], {1: (2, 10), 2: (1, 10)})
-    assert difference.garbage == [Held(1, 1, 10), Held(2, 1, 9)]
-    assert difference.removed == [1, 2]
+def test_a_short_copy_is_garbage_and_leaves_the_map() -> None:
+    """Fewer bytes than are committed are no copy."""
+    difference = compare_report([Known(2, 1, 10, False)], [Held(2, 1, 9)], {2: (1, 10)})
+    assert difference.garbage == [Held(2, 1, 9)]
+    assert difference.removed == [2]
+
+
+def test_a_copy_that_the_pipeline_left_behind_is_garbage() -> None:
+    """A copy of an older generation that the map does not have is deleted."""
+    assert compare_report([], [Held(1, 1, 10)], {1: (2, 10)}).garbage == [Held(1, 1, 10)]
+
+
+def test_a_survivor_that_was_not_reached_again_is_a_copy() -> None:
+    """The story: the pipeline broke, the block was renewed, and sealed before its survivors heard of it."""
+    difference = compare_report([Known(1, 2, 10, False)], [Held(1, 1, 10)], {1: (2, 10)})
+    assert (difference.added, difference.removed, difference.garbage) == ([], [], [])
 
 
 def test_a_whole_copy_that_came_back_is_added() -> None:
