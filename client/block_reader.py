@@ -7,7 +7,7 @@ Knows nothing of the namenode, and does not choose the replica: ReplicaFailed te
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from cairnfs.common.blocks import CHECKSUM_RUN_BYTES, PIECE_BYTES_MAX
 from cairnfs.common.errors import CairnError
@@ -65,7 +65,7 @@ class BlockReader:
 
     def stream(
         self, located: LocatedBlock, replica: Replica, offset: int, length: int, *, buffers: int = 2
-    ) -> Iterator[memoryview]:
+    ) -> Generator[memoryview, None, None]:
         """The block's bytes from `offset` on, piece by piece, verified. ReplicaFailed.
 
         A piece is valid until `buffers` - 1 more have been asked for. Close the iterator if it is not used up.

@@ -48,6 +48,8 @@ class TransferServer:
         self._budget = BufferBudget(buffers_extra)
         self._lock = threading.Lock()
         self._connections: dict[Wire, threading.Thread] = {}
+        self._ended = threading.Condition(self._lock)
+        self._accepted = 0
         self._streams = 0
         self._stopping = threading.Event()
         self._listener = _listen(listen)
@@ -60,13 +62,26 @@ class TransferServer:
         return int(self._listener.getsockname()[1])
 
     @property
+    def accepted(self) -> int:
+        """How many connections have been accepted since the start."""
+        with self._lock:
+            return self._accepted
+
+    def wait_until_idle(self, timeout_s: float) -> bool:
+        """Wait until no connection is left; whether that came in time."""
+        with self._lock:
+            return self._ended.wait_for(lambda: not self._connections, timeout_s)
+
+    @property
     def streams(self) -> int:
         """How many reads and writes are being served."""
         with self._lock:
             return self._streams
 
     def stop(self) -> None:
-        """Accept no more, end all connections and wait for their threads."""
+        """Accept no more, end all connections and wait for their threads; idempotent."""
+        if self._stopping.is_set():
+            return
         self._stopping.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._acceptor.join()
@@ -99,6 +114,7 @@ class TransferServer:
             sock.close()
             return
         with self._lock:
+            self._accepted += 1
             count = len(self._connections)
             if count >= self._connections_max + _REFUSED_MAX or self._stopping.is_set():
                 wire.close()
@@ -123,6 +139,7 @@ class TransferServer:
             wire.close()
             with self._lock:
                 self._connections.pop(wire, None)
+                self._ended.notify_all()
 
     def _serve_request(self, wire: Wire, is_refused: bool) -> bool:
         """Serve one request; whether another may follow on the connection."""

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from cairnfs.common.blocks import PIECE_BYTES_MAX
 from cairnfs.common.errors import BadConfig, NoSpace
 from cairnfs.common.logs import EventLogger
 from cairnfs.datanode.environment import Limits
@@ -122,7 +123,7 @@ class Volumes:
         if not rooms:
             raise VolumeFailed("every volume of this datanode has failed")
         free, store = max(rooms, key=lambda room: room[0])
-        if not free:
+        if free < PIECE_BYTES_MAX:
             raise NoSpace("every volume of this datanode is full")
         return store
 

@@ -99,6 +99,7 @@ class WriteStream:
         self._acked_offset = self._received_offset
         self._is_complete = False  # the last packet is here
         self._is_cut_off = False  # upstream is gone: nobody wants acks
+        self._is_stopped = False  # the receiver takes no more
         self._has_failed = False  # a final ack with a trouble has been sent
         self._refusal: Exception | None = None  # why this member takes no more
         self._receiver_is_done = threading.Event()
@@ -109,6 +110,10 @@ class WriteStream:
         responder.start()
         try:
             self._receive_packets()
+        except BaseException:
+            self._is_cut_off = True
+            self._stop_members(None)
+            raise
         finally:
             self._receiver_is_done.set()
             responder.join()
@@ -167,12 +172,13 @@ class WriteStream:
 
     def _stop_members(self, refusal: Exception | None) -> None:
         """Take no more, and wake the responder, wherever it waits."""
-        if self._downstream is not None and not isinstance(refusal, _DownstreamGone):
-            self._downstream.shutdown()
         with self._condition:
             if not isinstance(refusal, _DownstreamGone):
-                self._refusal = refusal
+                self._refusal = refusal  # before the shutdown, or the next member would get the blame
+            self._is_stopped = True
             self._condition.notify()
+        if self._downstream is not None:
+            self._downstream.shutdown()
 
     def _respond(self) -> None:
         """Send acks up as all members from this one down have synced; the first trouble is the last ack."""
@@ -191,13 +197,7 @@ class WriteStream:
         """Wait until something is to be told; False when the stream has ended well, or nobody listens."""
         with self._condition:
             self._condition.wait_for(
-                lambda: (
-                    self._received_offset > self._acked_offset
-                    or self._is_complete
-                    or self._is_cut_off
-                    or self._refusal is not None
-                    or self._receiver_is_done.is_set()
-                )
+                lambda: self._received_offset > self._acked_offset or self._is_complete or self._is_stopped
             )
             if self._is_cut_off:
                 return False
