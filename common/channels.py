@@ -19,7 +19,7 @@ _OPTIONS: Sequence[tuple[str, int]] = (
 _CLIENT_OPTIONS = (
     *_OPTIONS,
     ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 2_000),  # in truth how long a connection may take to come about
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.enable_http_proxy", 0),
     ("grpc.use_local_subchannel_pool", 1),
