@@ -23,6 +23,7 @@ What the owner must know:
 - A membership entry's data is the whole resulting `Membership` (`decode_membership`). The state machine keeps it with
   its applied index, and `Storage.initial_state` returns the one as of the applied index the core is started with.
 - The first members start with the same `Membership` of voters; a node that joins later starts with an empty one.
+- Followers learn the commit index with the next append or heartbeat, not by a message of its own.
 - `InstallSnapshot` goes out with a position only. The transport streams the bytes, steps the message into the receiving
   core when they are all there, and in the end calls `report_snapshot` on the sender, whatever happened. If no
   `Ready.snapshot` follows on the receiver, the bytes were not needed. Keep them by position: an older snapshot may

@@ -42,7 +42,7 @@ _FROM_LEADER = (Append, Heartbeat, InstallSnapshot)
 class Core:
     """One node. Not thread-safe: one owner calls everything, in any order but for `persisted` after `ready`."""
 
-    __slots__ = ("_handed", "_in_flight", "_role", "_saved", "_soft", "_state")
+    __slots__ = ("_in_flight", "_role", "_saved", "_soft", "_state")
 
     def __init__(self, config: Config, storage: Storage, applied_index: int, rng: Callable[[int], int]) -> None:
         """Start from what survived; `rng(n)` yields 0..n-1. Raises CorruptLog if that cannot be right."""
@@ -57,13 +57,12 @@ class Core:
         state.term = state.synced_term = hard_state.term
         state.vote = hard_state.vote
         state.membership = membership
-        state.applied = applied_index
+        state.applied = state.handed = applied_index
         state.reset_election_timer()
         self._state = state
         self._role: Follower | Candidate | Leader = Follower(state)
         self._saved = hard_state
         self._soft = SoftState(NOBODY, Role.FOLLOWER)
-        self._handed = applied_index
         self._in_flight: Ready | None = None
 
     # -- views --------------------------------------------------------------------------------------------------
@@ -213,7 +212,7 @@ class Core:
             state.outbox
             or state.after_persist
             or log.stable < log.last_index
-            or log.commit > self._handed
+            or log.commit > state.handed
             or state.read_states
             or log.pending_snapshot is not None
             or state.term != self._saved.term
@@ -240,8 +239,8 @@ class Core:
         if state.leader_id != soft.leader_id or self._role.role is not soft.role:
             ready.soft_state = self._soft = SoftState(state.leader_id, self._role.role)
         if ready.snapshot is not None:
-            self._handed = max(self._handed, ready.snapshot.index)
-        if log.commit > self._handed:
+            state.handed = max(state.handed, ready.snapshot.index)
+        if log.commit > state.handed:
             ready.committed = self._hand_out()
         self._in_flight = ready
         return ready
@@ -271,7 +270,7 @@ class Core:
         state = self._state
         if index <= state.applied:
             return
-        assert index <= self._handed
+        assert index <= state.handed
         state.applied = index
         if state.pop_change(index):
             if isinstance(self._role, Leader):
@@ -285,8 +284,8 @@ class Core:
 
     def _hand_out(self) -> list[Entry]:
         state, log = self._state, self._state.log
-        entries = log.slice(self._handed + 1, log.commit + 1, state.config.max_apply_bytes)
-        self._handed = entries[-1].index
+        entries = log.slice(state.handed + 1, log.commit + 1, state.config.max_apply_bytes)
+        state.handed = entries[-1].index
         for entry in entries:
             if entry.kind is EntryKind.MEMBERSHIP:
                 state.push_change(entry.index, entry.data)

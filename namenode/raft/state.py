@@ -62,6 +62,7 @@ class State:
         "dropped_reads",
         "election_elapsed",
         "election_timeout",
+        "handed",
         "leader_id",
         "log",
         "membership",
@@ -86,6 +87,8 @@ class State:
         self.leader_id = NOBODY
         self.membership = Membership()
         self.applied = 0
+        self.handed = 0
+        """The newest entry that a Ready handed out to be applied."""
         self.changes: deque[tuple[int, Membership]] = deque()
         """Memberships that are committed and handed out, by index, but not yet applied."""
         self.election_elapsed = 0
@@ -112,8 +115,10 @@ class State:
 
     def has_unapplied_change(self) -> bool:
         """Whether a committed membership is not applied yet: until then this node cannot know its majority."""
+        if self.changes:
+            return True
         log = self.log
-        index = self.applied + 1
+        index = self.handed + 1
         while index <= log.commit:
             page = log.slice(index, log.commit + 1, self.config.max_apply_bytes)
             if any(entry.kind is EntryKind.MEMBERSHIP for entry in page):

@@ -57,7 +57,8 @@ class Checks:
             if known != (before, entry):
                 raise Violation(f"log matching: entry {entry} after term {before}, but was {known}")
 
-    def restarted(self, image: Image) -> None:
+    def replaced(self, image: Image) -> None:
+        """The whole content is new to the node, by a restart or a snapshot."""
         self.saved(image, image.storage.entries_held)
 
     def became(self, node_id: int, role: Role, core: Core, image: Image) -> None:

@@ -43,7 +43,7 @@ class Process:
         self.is_alive = True
         self.paused_until = 0
         image = disk.visible
-        world.checks.restarted(image)
+        world.checks.replaced(image)
         self.machine = image.checkpoint.copy()
         image.storage.membership = self.machine.membership
         profile = world.profile
@@ -123,7 +123,10 @@ class Process:
     def write(self, ready: Ready) -> None:
         received = self.received.get(ready.snapshot) if ready.snapshot is not None else None
         self.disk.save(ready, received)
-        self.world.checks.saved(self.disk.visible, ready.entries)
+        if ready.snapshot is None:
+            self.world.checks.saved(self.disk.visible, ready.entries)
+        else:
+            self.world.checks.replaced(self.disk.visible)
         self.writing = ready
         self.world.after_disk(self, self.synced)
 

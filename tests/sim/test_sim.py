@@ -13,6 +13,7 @@ from .world import World
 SEEDS = int(os.environ.get("CAIRNFS_SIM_SEEDS", "200"))
 
 
+@pytest.mark.timeout(600)
 def test_seeds() -> None:
     """Whatever the network, the disks and the clocks do, the cluster keeps its promises (see `checks.py`)."""
     report = run_in_parallel(range(SEEDS))

@@ -475,7 +475,8 @@ class World:
             self.start_node(node_id)
 
     def _rest(self) -> None:
-        self._wait(200, "members agree", self._is_at_rest)
+        # One entry an append and one append at a time: who was far behind needs a while.
+        self._wait(1000, "members agree", self._is_at_rest)
         leader = self._leader_id()
         self.crash_node(leader)
         self.start_node(leader)
