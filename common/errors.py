@@ -40,8 +40,8 @@ class Refused(CairnError):
         super().__init__(message or os.strerror(code), code=code)
 
 
-class ClusterUnavailable(CairnError):
-    """No namenode leads, or none answers, within the time given."""
+class ClusterUnavailable(CairnError, TimeoutError):
+    """No namenode leads, or none answers, within the time given; also the builtin TimeoutError."""
 
     code = errno.ETIMEDOUT
 
