@@ -21,6 +21,7 @@ from cairnfs.namenode.state.permissions import (
 from cairnfs.namenode.state.resolve import existing
 from cairnfs.namenode.state.schema import U32_MAX
 from cairnfs.namenode.state.tables.update import Update
+from cairnfs.namenode.state.xattrs import drop_capability
 
 _TIME_MIN_NS = -(1 << 63)
 _TIME_MAX_NS = (1 << 63) - 1
@@ -50,6 +51,8 @@ def set_attributes(update: Update, call: Call, operation: SetAttributes) -> Node
     if is_timed:
         _check_times(inode, call, operation)
 
+    if is_chown:
+        drop_capability(update, inode)
     inode.uid = inode.uid if operation.uid == -1 else operation.uid
     inode.gid = gid
     inode.mode = mode

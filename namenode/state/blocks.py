@@ -12,6 +12,8 @@ from cairnfs.namenode.state.schema import U32_MAX, BlockRecord, ClusterSettings
 from cairnfs.namenode.state.tables.update import Update
 from cairnfs.namenode.state.tables.view import View
 
+Addresses = dict[int, str]  # datanode → host:port of its transfer service
+
 
 def allocate_block(update: Update, call: Call, operation: AllocateBlock) -> LocatedBlock:
     """A new block that the session has open."""
@@ -126,15 +128,30 @@ def drop_replica(update: Update, record: BlockRecord, node: int) -> None:
     update.save_deletion(node, record.block, record.generation)
 
 
-def located(view: View, record: BlockRecord, cluster: ClusterSettings, now_s: int, *, writable: bool) -> LocatedBlock:
-    """Where the block is, corrupt copies last, with a token."""
+def located(
+    view: View,
+    record: BlockRecord,
+    cluster: ClusterSettings,
+    now_s: int,
+    *,
+    writable: bool,
+    addresses: Addresses | None = None,
+) -> LocatedBlock:
+    """Where the block is, corrupt copies last, with a token; `addresses` spares many blocks the same look-ups."""
+    addresses = {} if addresses is None else addresses
     replicas: list[Replica] = []
-    for node, is_corrupt in sorted(record.replicas.items(), key=lambda item: item[1]):
-        datanode = view.datanode(node)
-        assert datanode is not None, "replicas are on registered datanodes"
-        replicas.append(Replica(node, datanode.address, is_corrupt))
+    for node, is_corrupt in sorted(record.replicas.items(), key=_is_corrupt):
+        if node not in addresses:
+            datanode = view.datanode(node)
+            assert datanode is not None, "replicas are on registered datanodes"
+            addresses[node] = datanode.address
+        replicas.append(Replica(node, addresses[node], is_corrupt))
     token = make_token(cluster.token_key, record.block, record.generation, writable=writable, now_s=now_s)
     return LocatedBlock(record.block, record.generation, record.length, tuple(replicas), token)
+
+
+def _is_corrupt(replica: tuple[int, bool]) -> bool:
+    return replica[1]
 
 
 def _too_few(count: int, cluster: ClusterSettings) -> Refused:

@@ -4,7 +4,7 @@ from itertools import islice
 
 from cairnfs.common.attributes import HAS_EXTENTS, HAS_INLINE, Attributes
 from cairnfs.common.operations import Extent, FileMap, LocatedBlock
-from cairnfs.namenode.state.blocks import located
+from cairnfs.namenode.state.blocks import Addresses, located
 from cairnfs.namenode.state.call import settings_of
 from cairnfs.namenode.state.tables.view import View
 
@@ -23,9 +23,10 @@ def file_map(view: View, inode: Attributes, offset: int, now_s: int) -> FileMap:
 
 def _blocks_of(view: View, extents: list[Extent], now_s: int) -> tuple[LocatedBlock, ...]:
     cluster = settings_of(view)
+    addresses: Addresses = {}
     blocks: list[LocatedBlock] = []
     for block in dict.fromkeys(extent.block for extent in extents):
         record = view.block(block)
         assert record is not None, "extents name blocks that exist"
-        blocks.append(located(view, record, cluster, now_s, writable=False))
+        blocks.append(located(view, record, cluster, now_s, writable=False, addresses=addresses))
     return tuple(blocks)

@@ -29,10 +29,18 @@ from cairnfs.namenode.state.blocks import check_commit, save_commit, settle
 from cairnfs.namenode.state.call import Call, check_range, file_held, settings_of, touch, touch_attributes
 from cairnfs.namenode.state.filemap import file_map
 from cairnfs.namenode.state.names import check_replaceable_file, drop_link, make, new_inode, set_name
-from cairnfs.namenode.state.permissions import check_may, check_may_add, is_file, is_folder, mode_after_write
+from cairnfs.namenode.state.permissions import (
+    check_may,
+    check_may_add,
+    is_file,
+    is_folder,
+    mode_after_write,
+    mode_of_new,
+)
 from cairnfs.namenode.state.resolve import Place, existing, locate_name
 from cairnfs.namenode.state.schema import BlockRecord
 from cairnfs.namenode.state.tables.update import Update
+from cairnfs.namenode.state.xattrs import drop_capability
 
 
 def create_file(update: Update, call: Call, operation: CreateFile) -> FileMap:
@@ -71,6 +79,7 @@ def publish(update: Update, call: Call, operation: Publish) -> Node:
     place = _place_of_replacement(update, call, operation.at, operation.path, is_exclusive=operation.exclusive)
     inode.nlink = 1
     if place.folder.mode & stat.S_ISGID:
+        inode.mode = mode_of_new(stat.S_IFREG, inode.mode, place.folder, call.who)
         inode.gid = place.folder.gid
     update.remove_orphan(inode.ino)
     _put_in_place(update, call, place, inode)
@@ -245,7 +254,8 @@ def _replace_content(update: Update, call: Call, inode: Attributes, data: bytes)
 
 
 def _note_write(update: Update, call: Call, inode: Attributes) -> None:
-    """Times, version and set-ID bits after a write."""
+    """Times, version, set-ID bits and capabilities after a write."""
     inode.mode = mode_after_write(inode, call.who)
+    drop_capability(update, inode)
     touch(inode, call.now_ns)
     update.save_inode(inode)

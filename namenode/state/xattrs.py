@@ -35,6 +35,7 @@ from cairnfs.namenode.state.tables.view import View
 
 VALUE_BYTES_MAX = 65_536
 NAMES_BYTES_MAX = 65_536
+CAPABILITY = b"security.capability"
 _NAME_BYTES_MAX = 255
 _NAMESPACES = (b"user", b"trusted", b"security")
 
@@ -71,9 +72,7 @@ def remove_xattr(update: Update, call: Call, operation: RemoveXattr) -> Done:
     _check_write(inode, call.who, namespace)
     if update.xattr(inode.ino, operation.name) is None:
         raise Refused(errno.ENODATA)
-    update.remove_xattr(inode.ino, operation.name)
-    if not update.xattr_names(inode.ino):
-        inode.flags &= ~HAS_XATTRS
+    _remove(update, inode, operation.name)
     touch_attributes(inode, call.now_ns)
     update.save_inode(inode)
     return Done()
@@ -102,6 +101,18 @@ def list_xattrs(view: View, call: Call, operation: ListXattrs) -> Names:
     if call.who.uid != 0:
         names = [name for name in names if not name.startswith(b"trusted.")]
     return Names(tuple(names))
+
+
+def drop_capability(update: Update, inode: Attributes) -> None:
+    """A changed or given-away program loses its capabilities, as it loses its set-ID bits (capabilities(7))."""
+    if inode.flags & HAS_XATTRS and update.xattr(inode.ino, CAPABILITY) is not None:
+        _remove(update, inode, CAPABILITY)
+
+
+def _remove(update: Update, inode: Attributes, name: bytes) -> None:
+    update.remove_xattr(inode.ino, name)
+    if not update.xattr_names(inode.ino):
+        inode.flags &= ~HAS_XATTRS
 
 
 def _namespace(name: bytes) -> bytes:

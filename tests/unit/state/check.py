@@ -8,7 +8,7 @@ from cairnfs.common.attributes import HAS_EXTENTS, HAS_INLINE, HAS_XATTRS, ROOT_
 from cairnfs.common.operations import Extent
 from cairnfs.namenode.state import schema
 from cairnfs.namenode.state.machine import StateMachine
-from cairnfs.namenode.state.schema import BlockRecord
+from cairnfs.namenode.state.schema import TABLE_NAMES, BlockRecord
 from cairnfs.namenode.state.tables.store import Rows
 from cairnfs.namenode.state.tables.view import View
 
@@ -18,6 +18,16 @@ def check(machine: StateMachine) -> None:
     with machine._reading() as view:
         if view.cluster() is not None:
             State(view.rows).check()
+
+
+def traces_of(machine: StateMachine) -> object:
+    """All that a mutation may change, but for the replies."""
+    with machine._reading() as view:
+        counters = view.counters()
+        counters.applied_index = counters.time_ns = 0
+        tables = zip(TABLE_NAMES, view.tables.in_order(), strict=True)
+        rows = {name: list(view.rows.scan(table, b"")) for name, table in tables if name not in ("meta", "replies")}
+    return counters, rows
 
 
 class State:

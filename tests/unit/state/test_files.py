@@ -227,6 +227,25 @@ def test_truncate_checks(state: Driver) -> None:
     assert state.stat(b"f").mtime_ns == state.stat(b"f").ctime_ns == state.now_ns
 
 
+def test_a_changed_program_loses_its_capabilities(state: Driver) -> None:
+    """A write and a chown take security.capability away, and no other attribute."""
+    for change in (ops.WriteFile(ROOT_INO, b"f", 0, b"y"), ops.SetAttributes(ROOT_INO, b"f", uid=1000)):
+        state.put(b"f", b"x")
+        for name in (b"security.capability", b"user.a"):
+            state.do(ops.SetXattr(ROOT_INO, b"f", name, b"v"))
+        state.do(change)
+        assert state.do(ops.ListXattrs(ROOT_INO, b"f")).names == (b"user.a",)
+
+
+def test_publishing_into_a_set_group_id_folder(state: Driver) -> None:
+    """The file takes the folder's group, and loses its own set-group-ID bit where that is foreign."""
+    state.mkdir(b"d")
+    state.do(ops.SetAttributes(ROOT_INO, b"d", gid=3000, mode=0o2777))
+    ino = state.attempt(ops.CreateOrphan(0o2755), ALICE).holds
+    state.do(ops.Publish(ino, ROOT_INO, b"d/f"), ALICE)
+    assert (state.stat(b"d/f").gid, state.stat(b"d/f").mode & 0o7777) == (3000, 0o755)
+
+
 @pytest.mark.parametrize("by", ["write", "commit", "truncate", "write_file"])
 def test_a_write_by_a_user_clears_set_ids(state: Driver, by: str) -> None:
     """Set-ID bits do not survive a change of the content by others than root."""

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from cairnfs.common.operations import AnyMutation, BlockCommit, Commit, Credentials, Extent, RenewBlock
 from cairnfs.namenode.state.commands import AnyInternal, CloseSession, Item, internal_item
 from cairnfs.namenode.state.machine import StateMachine
-from tests.unit.state.check import check
+from tests.unit.state.check import check, traces_of
 from tests.unit.state.driver import MAP_BYTES, ROOT, Driver
 from tests.unit.state.strategies import credentials, inos, internals, mutations, offsets
 
@@ -49,6 +49,13 @@ class Replicas(RuleBasedStateMachine):
             answered = max(0, item.sequence - 1 - lag)
             self.last.append(Item(item.session, item.sequence, answered, who, item.body))
         self.leader.apply(*self.last)
+
+    @rule(operation=mutations, who=credentials)
+    def mutate_one(self, operation: AnyMutation, who: Credentials) -> None:
+        """One mutation: where it is refused, nothing but its reply is new."""
+        before = traces_of(self.leader.machine)
+        outcome = self.leader.attempt(operation, who)
+        assert not outcome.errno or traces_of(self.leader.machine) == before
 
     @rule()
     def retry(self) -> None:
