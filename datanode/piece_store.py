@@ -24,7 +24,7 @@ from cairnfs.common.transfer import Bytes, checksums
 from cairnfs.datanode.changes import AppendPiece, DeleteReplica, OpenReplica, Possession, ReleaseReplica
 from cairnfs.datanode.commit_queue import Change, CommitQueue
 from cairnfs.datanode.environment import Environment, Limits
-from cairnfs.datanode.errors import BadRange, ReplicaMissing, StaleGeneration, VolumeFailed
+from cairnfs.datanode.errors import BadRange, ReplicaMissing, VolumeFailed
 from cairnfs.datanode.layout import (
     Replica,
     block_key,
@@ -129,10 +129,10 @@ class PieceStore:
         return self._possession.holder(block) is not None
 
     @contextmanager
-    def piece_at(self, block: int, generation: int, offset: int) -> Iterator[PieceView]:
-        """The piece that `offset` lies within, of a replica of at least `generation`.
+    def piece_at(self, block: int, offset: int) -> Iterator[PieceView]:
+        """The piece that `offset` lies within.
 
-        ReplicaMissing, StaleGeneration, BadRange, CorruptData (a piece is gone), VolumeFailed.
+        ReplicaMissing, BadRange, CorruptData (a piece is gone), VolumeFailed.
         """
         environment = self._environment
         with self._reading() as txn:
@@ -140,8 +140,6 @@ class PieceStore:
             if row is None:
                 raise ReplicaMissing(f"block {block} is not here")
             replica = unpack_replica(row)
-            if replica.generation < generation:
-                raise StaleGeneration(f"block {block} is of generation {replica.generation} here, not {generation}")
             if offset >= replica.length:
                 raise BadRange(f"block {block} has {replica.length} bytes here: nothing at {offset}")
             found = _sums_across(txn, environment, block, offset)
@@ -176,7 +174,7 @@ class PieceStore:
             raise ReplicaMissing(f"block {block} is not here")
         offset = 0
         while offset < replica.length:
-            with self.piece_at(block, replica.generation, offset) as piece:
+            with self.piece_at(block, offset) as piece:
                 if piece.offset != offset or checksums(piece.data) != piece.checksums:
                     raise CorruptData(f"block {block}: the piece at {piece.offset} fails its checksum")
                 offset += len(piece.data)

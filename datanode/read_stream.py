@@ -3,6 +3,9 @@
 The client gets whole checksum runs with the checksums as stored, and verifies them; nothing is
 copied or computed here. A client that does not take a packet within a moment gets the rest of it
 from a copy: an open transaction would keep the pages of deleted pieces from being used again.
+
+Any generation of a replica may be read: generations fence writers, and what lies at an offset of a block
+is the same in all of them. A copy that is behind is short, and a read beyond its end is refused.
 """
 
 from cairnfs.common.blocks import CHECKSUM_RUN_BYTES
@@ -19,7 +22,7 @@ _MOMENT_S = 1.0
 def serve_read(wire: Wire, request: pb.ReadBlock, volumes: Volumes) -> None:
     """Answer a read that has been allowed, and send its packets.
 
-    Errors before the answer (ReplicaMissing, StaleGeneration, BadRange, CorruptData, VolumeFailed)
+    Errors before the answer (ReplicaMissing, BadRange, CorruptData, VolumeFailed)
     leave the connection at a frame's start; later ones end it (ConnectionAbortedError).
     """
     replica = volumes.find(request.block)
@@ -45,7 +48,7 @@ def serve_read(wire: Wire, request: pb.ReadBlock, volumes: Volumes) -> None:
 
 def _send_packet(wire: Wire, request: pb.ReadBlock, volumes: Volumes, offset: int, head: bytes) -> int:
     """Send `head`, and the packet that starts with the run of `offset`; where the packet ends."""
-    with volumes.piece_at(request.block, request.generation, offset) as piece:
+    with volumes.piece_at(request.block, offset) as piece:
         packet, body = _packet(piece, offset, request.offset + request.length)
         parts = [memoryview(head + frame(packet, len(body))), body]
         rest = [bytes(part) for part in wire.send_within(parts, _MOMENT_S)]

@@ -63,9 +63,9 @@ class Volumes:
         opened.add_done_callback(lambda _: self._placed.pop(block, None))
         return opened
 
-    def piece_at(self, block: int, generation: int, offset: int) -> AbstractContextManager[PieceView]:
+    def piece_at(self, block: int, offset: int) -> AbstractContextManager[PieceView]:
         """PieceStore.piece_at on the volume that has the block."""
-        return self._store_with(block).piece_at(block, generation, offset)
+        return self._store_with(block).piece_at(block, offset)
 
     def find(self, block: int) -> Replica | None:
         """The replica of `block`, on any volume that works."""

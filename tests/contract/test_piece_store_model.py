@@ -32,7 +32,7 @@ def read(store: PieceStore, block: int) -> bytes:
     replica = store.verify(block)
     found = bytearray()
     while len(found) < replica.length:
-        with store.piece_at(block, replica.generation, len(found)) as piece:
+        with store.piece_at(block, len(found)) as piece:
             found += piece.data
     return bytes(found)
 
