@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.unit.state.check import check
-from tests.unit.state.driver import Driver
+from tests.unit.state.driver import Driver, fast_folder
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[Driver]:
-    with Driver(tmp_path / "state") as driver:
+def state() -> Iterator[Driver]:
+    with fast_folder() as folder, Driver(Path(folder) / "state") as driver:
         yield driver
         check(driver.machine)

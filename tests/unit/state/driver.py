@@ -1,6 +1,8 @@
 """Drives a state machine as the leader would, one command at a time, for tests."""
 
 import itertools
+import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +27,14 @@ ROOT = Credentials(0, 0)
 ALICE = Credentials(1000, 1000, (2000,))
 BOB = Credentials(1001, 1001)
 START_NS = 1_700_000_000_000_000_000
+
+_MEMORY = Path("/dev/shm")
+
+
+def fast_folder() -> "tempfile.TemporaryDirectory[str]":
+    """A folder for a state, in memory where there is such a place: what is tested does not depend on the disk."""
+    return tempfile.TemporaryDirectory(dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None)
+
 
 ANSWERS: dict[type, type] = {
     ops.MakeDirectory: ops.Node,

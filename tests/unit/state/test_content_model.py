@@ -1,6 +1,5 @@
 """The content of a file under all operations that change it, against a bytearray (as fsx does)."""
 
-import tempfile
 from pathlib import Path
 
 from hypothesis import settings
@@ -24,7 +23,7 @@ from cairnfs.common.operations import (
     WriteFile,
 )
 from tests.unit.state.check import check
-from tests.unit.state.driver import INLINE_MAX, Driver
+from tests.unit.state.driver import INLINE_MAX, Driver, fast_folder
 
 offsets = st.integers(0, 2 * INLINE_MAX)
 lengths = st.integers(1, INLINE_MAX)
@@ -35,7 +34,7 @@ class FileContent(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder = fast_folder()
         self.driver = Driver(Path(self.folder.name))
         self.ino = self.driver.put(b"/f").ino
         self.model = bytearray()
@@ -136,4 +135,4 @@ class FileContent(RuleBasedStateMachine):
 
 def test_a_file_reads_as_it_was_written() -> None:
     """A file has the bytes that were written last, by whatever operation, and a copy those of its moment."""
-    run_state_machine_as_test(FileContent, settings=settings(max_examples=40, stateful_step_count=30, deadline=None))
+    run_state_machine_as_test(FileContent, settings=settings(max_examples=100, stateful_step_count=30, deadline=None))

@@ -1,6 +1,5 @@
 """State machines fed the same log are equal, however the log is cut into transactions, snapshots in between."""
 
-import tempfile
 from pathlib import Path
 
 from hypothesis import settings
@@ -11,7 +10,7 @@ from cairnfs.common.operations import AnyMutation, BlockCommit, Commit, Credenti
 from cairnfs.namenode.state.commands import AnyInternal, CloseSession, Item, internal_item
 from cairnfs.namenode.state.machine import StateMachine
 from tests.unit.state.check import check, traces_of
-from tests.unit.state.driver import MAP_BYTES, ROOT, Driver
+from tests.unit.state.driver import MAP_BYTES, ROOT, Driver, fast_folder
 from tests.unit.state.strategies import credentials, inos, internals, mutations, offsets
 
 
@@ -20,7 +19,7 @@ class Replicas(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder = fast_folder()
         self.leader = Driver(Path(self.folder.name) / "leader")
         self.leader.mkdir(b"a", 0o777)
         self.leader.mkdir(b"b", 0o1777)
@@ -129,4 +128,4 @@ class Replicas(RuleBasedStateMachine):
 
 def test_equal_logs_make_equal_states() -> None:
     """The leader, a follower that applies the log in other transactions, and one rebuilt from a snapshot are equal."""
-    run_state_machine_as_test(Replicas, settings=settings(max_examples=40, stateful_step_count=40, deadline=None))
+    run_state_machine_as_test(Replicas, settings=settings(max_examples=100, stateful_step_count=40, deadline=None))

@@ -1,6 +1,5 @@
 """No command, whatever its values, can stop a namenode: it is done or refused, and the tables agree."""
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,14 +12,14 @@ from cairnfs.common import operations as ops
 from cairnfs.common.errors import Refused
 from cairnfs.namenode.state.commands import Item, ReapOrphans, encode_internal, internal_item
 from tests.unit.state.check import check, traces_of
-from tests.unit.state.driver import ROOT, Driver
+from tests.unit.state.driver import ROOT, Driver, fast_folder
 from tests.unit.state.strategies import INTERNALS, MUTATIONS, credentials, wild
 
 
 @pytest.fixture(scope="module")
 def lasting() -> Iterator[Driver]:
     """One state for all examples, with something of every kind in it."""
-    with tempfile.TemporaryDirectory() as folder, Driver(Path(folder) / "state") as driver:
+    with fast_folder() as folder, Driver(Path(folder) / "state") as driver:
         ino = driver.put(b"/a", b"content").ino
         driver.mkdir(b"/b")
         driver.symlink(b"/c", b"a")
