@@ -3,7 +3,7 @@
 import functools
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cairnfs.client.filesystem import FileSystem
 
 VARIABLE = "CAIRN_CLUSTER"
+LOG_VARIABLE = "CAIRN_LOG"  # the level of the client library's own log, on standard error
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -72,7 +73,9 @@ def open_file_system(settings: Settings) -> "FileSystem":
 
 def _load_connect() -> "Callable[..., FileSystem]":
     from cairnfs.client import connect
+    from cairnfs.common.logs import set_up_logging
 
+    set_up_logging(os.environ.get(LOG_VARIABLE, "error"))
     return connect
 
 
@@ -115,16 +118,6 @@ def lookup(fs: "FileSystem", path: str, *, follow: bool = False) -> dict[str, An
         return fs.info(path, follow=follow)
     except FileNotFoundError:
         return None
-
-
-def list_infos(fs: "FileSystem", folder: str) -> list[dict[str, Any]]:
-    """What `info` tells of everything in a folder."""
-    return cast("list[dict[str, Any]]", fs.ls(folder, detail=True))
-
-
-def list_names(fs: "FileSystem", folder: str) -> list[str]:
-    """The paths of everything in a folder."""
-    return cast("list[str]", fs.ls(folder, detail=False))
 
 
 def is_folder(fs: "FileSystem", path: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cairnfs.client.cli.cluster import base_name, cluster_path, list_infos, list_names, uses_cluster
+from cairnfs.client.cli.cluster import base_name, cluster_path, uses_cluster
 from cairnfs.client.cli.display import align, human, mode_text, show, time_text, write_json, write_lines
 from cairnfs.client.cli.failures import each
 from cairnfs.client.cli.owners import group_name, user_name
@@ -96,9 +96,9 @@ def _folders(fs: "FileSystem", top: str, *, has_details: bool, recursive: bool) 
     while waiting:
         folder = waiting.pop()
         if has_details:
-            infos = [{**info, "shown": base_name(info["name"])} for info in list_infos(fs, folder)]
+            infos = [{**info, "shown": base_name(info["name"])} for info in fs.ls(folder, detail=True)]
         else:
-            infos = [{"shown": base_name(name)} for name in list_names(fs, folder)]
+            infos = [{"shown": base_name(name)} for name in fs.ls(folder)]
         yield folder, infos
         if recursive:
             names = sorted((info["name"] for info in infos if info["type"] == "directory"), reverse=True)

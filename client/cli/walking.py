@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cairnfs.client.cli.cluster import base_name, cluster_path, list_infos, uses_cluster
+from cairnfs.client.cli.cluster import base_name, cluster_path, uses_cluster
 from cairnfs.client.cli.display import human, show, write_json, write_line
 from cairnfs.client.cli.failures import each
 
@@ -25,7 +25,7 @@ def walk(fs: "FileSystem", top: str, max_depth: int | None = None) -> Iterator[t
         depth, info = waiting.pop()
         yield depth, info
         if info["type"] == "directory" and (max_depth is None or depth < max_depth):
-            inside = sorted(list_infos(fs, info["name"]), key=lambda each: each["name"], reverse=True)
+            inside = sorted(fs.ls(info["name"], detail=True), key=lambda each: each["name"], reverse=True)
             waiting.extend((depth + 1, each) for each in inside)
 
 

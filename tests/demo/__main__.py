@@ -30,12 +30,14 @@ from rich.table import Table
 
 from cairnfs.client import connect
 from cairnfs.client.filesystem import FileSystem
+from cairnfs.common.logs import set_up_logging
 from tests.cluster.harness import Cluster
 from tests.demo.material import compare, copy_standard_library, describe_tree, make_random_file, sha256
 
 BIG_BYTES = 512 << 20
 NEEDED_BYTES = 8 << 30
 THREADS = 8
+TABLE_WIDTH = 120
 
 
 class Demo:
@@ -169,6 +171,8 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 def main() -> int:
     """Run the demo; 0 if all went well, 1 if anything differs or fails, 130 on Ctrl-C."""
     console = Console(highlight=False)
+    console.width = max(console.width, TABLE_WIDTH)
+    set_up_logging("error")
     signal.signal(signal.SIGTERM, _interrupt)
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="cairn-demo-") as name, Cluster(Path(name) / "cluster") as cluster:

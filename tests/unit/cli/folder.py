@@ -52,7 +52,7 @@ class FolderFileSystem:
         uid, gid = self.owners.get(name, (status.st_uid, status.st_gid))
         return {
             "name": name,
-            "size": status.st_size if stat.S_ISREG(status.st_mode) else 0,
+            "size": 0 if stat.S_ISDIR(status.st_mode) else status.st_size,
             "type": KINDS[stat.S_IFMT(status.st_mode)],
             "mode": status.st_mode,
             "uid": uid,
@@ -64,7 +64,7 @@ class FolderFileSystem:
             "ctime_ns": status.st_ctime_ns,
         }
 
-    def ls(self, path: str, detail: bool = True) -> list[Any]:
+    def ls(self, path: str, detail: bool = False) -> list[Any]:
         with self._at(path) as local:
             if not stat.S_ISDIR(os.stat(local).st_mode):
                 found = [local]
@@ -132,7 +132,7 @@ class FolderFileSystem:
 
     def cp_file(self, source: str, to: str) -> None:
         with self._at(source, to) as local:
-            shutil.copyfile(local, f"{self.root}/{to}")
+            shutil.copy(local, f"{self.root}/{to}")
 
     def copy(self, source: str, to: str, *, recursive: bool = False) -> None:
         with self._at(source, to) as local:
@@ -158,8 +158,11 @@ class FolderFileSystem:
         self.owners[path] = (before["uid"] if uid == -1 else uid, before["gid"] if gid == -1 else gid)
 
     def symlink(self, target: str, path: str) -> None:
-        with self._at(path) as local:
-            os.symlink(target, local)
+        try:
+            with self._at(path) as local:
+                os.symlink(target, local)
+        except OSError as error:
+            raise OSError(error.errno, os.strerror(error.errno or 0), target, None, path) from None
 
     def link(self, source: str, path: str) -> None:
         with self._at(source, path) as local:
