@@ -1,4 +1,4 @@
-"""`make bench`: speed and memory through the Python API, on a real cluster of 3 namenodes and 3 datanodes, beside targets.
+"""`make bench`: speed and memory through the Python API, on a real cluster of 3 namenodes and 3 datanodes.
 
     python -m tests.bench [--mib 1024] [--rounds 3] [--only WORD] [--dir DIR]
 

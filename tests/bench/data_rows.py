@@ -1,11 +1,13 @@
 """Big files: put beside three local copies, and a cold get."""
 
 import os
-import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 from cairnfs.client import connect
+from cairnfs.client.filesystem import FileSystem
 from tests.bench.rows import Bench, Row, at_least, drop_page_cache, timed
 
 CHUNK_BYTES = 1 << 20
@@ -21,7 +23,7 @@ def measure(bench: Bench) -> list[Row]:
     for _ in range(bench.rounds):
         local.append(size_mib / timed(lambda: write_three_copies(source, bench.folder)))
         with connect(bench.cluster.address) as fs:
-            put.append(size_mib / timed(lambda fs=fs: fs.put(source, "/big")))
+            put.append(size_mib / timed(partial(fs.put, source, "/big")))
         got.append(size_mib / cold(bench, lambda fs: fs.get("/big", bench.folder / "back")))
         (bench.folder / "back").unlink()
         read.append(size_mib / cold(bench, read_all))
@@ -62,15 +64,14 @@ def write_three_copies(source: Path, folder: Path) -> None:
         target.unlink()
 
 
-def read_all(fs) -> None:  # type: ignore[no-untyped-def]  # FileSystem, which __main__ does not import for --help
+def read_all(fs: FileSystem) -> None:
     """Read the big file from start to end."""
-    buffer = memoryview(bytearray(CHUNK_BYTES))
     with fs.open("/big", "rb") as file:
-        while file.readinto(buffer):
+        while file.read(CHUNK_BYTES):
             pass
 
 
-def cold(bench: Bench, work) -> float:  # type: ignore[no-untyped-def]
+def cold(bench: Bench, work: Callable[[FileSystem], None]) -> float:
     """Seconds of work(fs) after the datanodes have been restarted and the page cache dropped."""
     names = [name for name in bench.cluster.running() if name.startswith("datanode")]
     bench.cluster.kill(*names)
@@ -79,8 +80,3 @@ def cold(bench: Bench, work) -> float:  # type: ignore[no-untyped-def]
     with connect(bench.cluster.address) as fs:
         fs.exists("/big")
         return timed(lambda: work(fs))
-
-
-def has_room(folder: Path, size: int) -> bool:
-    """Whether a folder's disk has room for `size` bytes."""
-    return shutil.disk_usage(folder).free > size

@@ -1,4 +1,4 @@
-"""Anonymous memory (RssAnon: what LMDB has mapped is the kernel's to take back), and the restart of a large namespace."""
+"""Anonymous memory (RssAnon: what LMDB has mapped the kernel can take back), and the restart of a large namespace."""
 
 import multiprocessing
 import os
@@ -60,13 +60,12 @@ def stream_rows(bench: Bench) -> list[Row]:
 def stream(address: str) -> None:
     """What the client process does: write 4 GiB, read them back."""
     chunk = os.urandom(8 * MEBIBYTE)
-    buffer = memoryview(bytearray(MEBIBYTE))
     with connect(address) as fs:
         with fs.open("/stream", "wb") as file:
             for _ in range(STREAM_BYTES // len(chunk)):
                 file.write(chunk)
         with fs.open("/stream", "rb") as file:
-            while file.readinto(buffer):
+            while file.read(MEBIBYTE):
                 pass
         fs.rm("/stream")
 

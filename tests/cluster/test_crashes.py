@@ -3,7 +3,7 @@
 import hashlib
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -88,7 +88,7 @@ def test_a_put_outlives_the_leader(cluster: Cluster) -> None:
     content = random.Random(1).randbytes(150_000_000)
     killed = threading.Event()
 
-    def pieces():  # type: ignore[no-untyped-def]
+    def pieces() -> Iterator[memoryview]:
         view = memoryview(content)
         for start in range(0, len(view), 1 << 20):
             if start > len(view) // 2 and not killed.is_set():

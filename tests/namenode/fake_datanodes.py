@@ -1,5 +1,7 @@
 """Datanodes that exist in the registry only: they register and send heartbeats, and hold nothing."""
 
+from functools import partial
+
 import grpc
 
 from cairnfs.common.channels import PROTOCOL_VERSION, open_channel
@@ -19,9 +21,10 @@ def register_datanode(group: NamenodeGroup, uuid: str, port: int) -> int:
         )
         reply = datanode_pb2_grpc.RegistryStub(channel).Register(request, timeout=10)
     assert reply.result == datanode_pb2.RegisterReply.REGISTERED, reply.message
+    node = int(reply.node_id)
     for member in group.servers:
-        wait_until(lambda member=member: beat(group, member, reply.node_id, uuid, address), "a heartbeat is taken")
-    return reply.node_id
+        wait_until(partial(beat, group, member, node, uuid, address), "a heartbeat is taken")
+    return node
 
 
 def beat(group: NamenodeGroup, member: int, node: int, uuid: str, address: str) -> bool:

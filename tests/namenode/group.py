@@ -38,10 +38,10 @@ def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = PATI
 class NamenodeGroup:
     """Servers by node id; any of them can be stopped and started again on its folder."""
 
-    def __init__(self, folder: Path, size: int = 3, **settings: int) -> None:
+    def __init__(self, folder: Path, size: int = 3, *, log_retained_entries: int = 10_000) -> None:
         self.folder = folder
         self.members = {node: f"127.0.0.1:{port}" for node, port in enumerate(free_ports(size), 1)}
-        self.settings = settings
+        self._log_retained_entries = log_retained_entries
         self.servers: dict[int, NamenodeServer] = {}
         for node in self.members:
             self.start(node)
@@ -62,7 +62,7 @@ class NamenodeGroup:
             map_size_bytes=1 << 30,
             timing=TIMING,
             defaults=Defaults(replication=3, min_replicas=2),
-            **self.settings,
+            log_retained_entries=self._log_retained_entries,
         )
         server = NamenodeServer(config)
         server.start()

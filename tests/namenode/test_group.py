@@ -1,6 +1,7 @@
 """A group as a whole: restarts, lagging members, snapshots, and one state everywhere."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -9,6 +10,7 @@ import pytest
 from cairnfs.common import operations as ops
 from cairnfs.common.channels import open_channel
 from cairnfs.common.errors import BadConfig
+from cairnfs.namenode.server import NamenodeServer
 from cairnfs.protos import admin_pb2, admin_pb2_grpc
 from tests.namenode.group import NamenodeGroup, wait_until
 from tests.namenode.raw_session import RawSession
@@ -23,6 +25,15 @@ def small(tmp_path: Path) -> Iterator[NamenodeGroup]:
         yield servers
     finally:
         servers.close()
+
+
+def has_dropped(server: NamenodeServer, index: int) -> bool:
+    return server.node.log_range[0] > index
+
+
+def is_short(server: NamenodeServer, entries: int) -> bool:
+    first, last = server.node.log_range
+    return last - first < entries
 
 
 def make_folders(session: RawSession, prefix: bytes, count: int) -> None:
@@ -54,7 +65,7 @@ def test_a_member_that_missed_the_log_gets_a_snapshot(small: NamenodeGroup) -> N
     small.stop(away)
     make_folders(session, b"b", 400)
     for server in small.servers.values():
-        wait_until(lambda node=server.node: node.log_range[0] > 200, "the others have dropped their logs' heads")
+        wait_until(partial(has_dropped, server, 200), "the others have dropped their logs' heads")
     others = list(small.servers)
     for node in others:  # what they still had in memory of the log goes with a restart
         small.stop(node)
@@ -78,7 +89,7 @@ def test_the_log_stays_short_while_all_are_up(small: NamenodeGroup) -> None:
     make_folders(session, b"d", 600)
     session.disconnect()
     for server in small.servers.values():
-        wait_until(lambda node=server.node: node.log_range[1] - node.log_range[0] < 300, "the log is short")
+        wait_until(partial(is_short, server, 300), "the log is short")
     small.assert_equal_digests()
 
 

@@ -16,9 +16,15 @@ from tests.namenode.raw_session import RawSession, RawStream
 LINEARIZABLE = 1
 
 
-def hello(**fields: object) -> session_pb2.Hello:
-    values = {"protocol_version": PROTOCOL_VERSION, "cluster_id": CLUSTER_ID, "nonce": os.urandom(16), **fields}
-    return session_pb2.Hello(**values)
+def hello(
+    *, cluster_id: str = CLUSTER_ID, protocol_version: int = PROTOCOL_VERSION, session_id: int = 0, nonce: bytes = b""
+) -> session_pb2.Hello:
+    return session_pb2.Hello(
+        cluster_id=cluster_id,
+        protocol_version=protocol_version,
+        session_id=session_id,
+        nonce=nonce or os.urandom(16),
+    )
 
 
 def first_answer(group: NamenodeGroup, greeting: session_pb2.Hello) -> session_pb2.ServerFrame:
@@ -37,19 +43,19 @@ def inode(body: bytes, kind: type[ops.Node] | type[ops.FileMap]) -> int:
 
 
 @pytest.mark.parametrize(
-    ("fields", "reason", "words"),
+    ("greeting", "reason", "words"),
     [
-        ({"cluster_id": "another"}, session_pb2.Refusal.WRONG_CLUSTER, "this is cluster test-cluster, not another"),
-        ({"protocol_version": 99}, session_pb2.Refusal.WRONG_VERSION, "speaks protocol version 99"),
-        ({"session_id": 10**9}, session_pb2.Refusal.SESSION_EXPIRED, "has expired"),
-        ({"nonce": b"short"}, session_pb2.Refusal.MALFORMED, "nonce of 16 bytes"),
+        (hello(cluster_id="another"), session_pb2.Refusal.WRONG_CLUSTER, "this is cluster test-cluster, not another"),
+        (hello(protocol_version=99), session_pb2.Refusal.WRONG_VERSION, "speaks protocol version 99"),
+        (hello(session_id=10**9), session_pb2.Refusal.SESSION_EXPIRED, "has expired"),
+        (hello(nonce=b"short"), session_pb2.Refusal.MALFORMED, "nonce of 16 bytes"),
     ],
 )
 def test_a_wrong_greeting_is_refused_with_a_reason(
-    group: NamenodeGroup, fields: dict[str, object], reason: int, words: str
+    group: NamenodeGroup, greeting: session_pb2.Hello, reason: int, words: str
 ) -> None:
     """Another cluster, version or session is told so at once."""
-    frame = first_answer(group, hello(**fields))
+    frame = first_answer(group, greeting)
     assert frame.refusal.reason == reason
     assert words in frame.refusal.message
 

@@ -107,7 +107,7 @@ def test_a_damaged_entry_is_corruption(tmp_path: Path) -> None:
     store.close()
     with lmdb.open(str(tmp_path / "log")) as env, env.begin(write=True) as txn:
         key = b"e" + (5).to_bytes(8, "big")
-        record = bytearray(txn.get(key))
+        record = bytearray(txn.get(key) or b"")
         record[-1] ^= 1
         txn.put(key, bytes(record))
     again = open_log(tmp_path / "log")

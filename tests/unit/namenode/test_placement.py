@@ -3,12 +3,14 @@
 import random
 
 from cairnfs.common.blocks import BLOCK_BYTES_MAX
-from cairnfs.namenode.placement import Candidate, place_block
+from cairnfs.namenode.placement import Candidate, Placement, place_block
 
 ROOM = 100 * BLOCK_BYTES_MAX
 
 
-def place(candidates: list[Candidate], excluded: tuple[int, ...] = (), *, seed: int = 1, replication: int = 3):
+def place(
+    candidates: list[Candidate], excluded: tuple[int, ...] = (), *, seed: int = 1, replication: int = 3
+) -> Placement:
     return place_block(
         candidates, replication=replication, min_replicas=2, excluded=excluded, rng=random.Random(seed).randrange
     )
