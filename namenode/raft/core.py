@@ -275,8 +275,9 @@ class Core:
         if state.pop_change(index):
             if isinstance(self._role, Leader):
                 self._enter(self._role.membership_applied())
-            elif isinstance(self._role, Candidate):
-                self._become_follower(state.term, NOBODY)
+            else:
+                # A candidate had nothing unapplied when it started, and learns of no change without stepping down.
+                assert isinstance(self._role, Follower)
 
     def _flush(self) -> None:
         if isinstance(self._role, Leader) and self._role.is_dirty:
