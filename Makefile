@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 PY := $(VENV)/bin/python
+RUNTIME := $(VENV)/.runtime
 STAMP := $(VENV)/.installed
 LINK := .build/cairnfs
 PROTOS := $(wildcard protos/*.proto)
@@ -20,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(STAMP) ## a cluster, real files, two kill -9 in the middle, every byte compared (under 3 minutes)
+demo: $(RUNTIME) ## a cluster, real files, two kill -9 in the middle, every byte compared (under 3 minutes)
 	@$(PY) -m tests.demo
 
 test: $(STAMP) ## every test, the simulator's 2,000 seeds with it (under 8 minutes)
@@ -77,10 +78,16 @@ mkdir -p $(1) && $(PY) -m grpc_tools.protoc -I.build --python_out=$(1) --pyi_out
 	$(PROTOS:%=.build/cairnfs/%)
 endef
 
-# The newest Python from 3.11 on that can make a virtual environment; on Debian and Ubuntu that takes python3-venv.
-$(STAMP): pyproject.toml Makefile
+# What runs CairnFS, and the demo. The newest Python from 3.11 on that can make a virtual environment is taken; on
+# Debian and Ubuntu that takes python3-venv.
+$(RUNTIME): pyproject.toml
 	@mkdir -p .build && ln -sfn .. $(LINK)
 	@python=$$(tests/choose_python) && echo "setting up $(VENV) with $$($$python --version)" && \
 	if ! $(PY) -c '' 2>/dev/null; then rm -rf $(VENV) && $$python -m venv $(VENV); fi
+	@$(PY) -m pip install --quiet --editable '.[demo]'
+	@touch $@
+
+# What builds and tests it, too.
+$(STAMP): $(RUNTIME)
 	@$(PY) -m pip install --quiet --editable '.[dev]'
 	@touch $@
