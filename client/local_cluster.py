@@ -52,7 +52,7 @@ class LocalCluster:
         return local_processes.find(self.programs)
 
     def start(self, *, namenodes: int | None = None, datanodes: int | None = None) -> list[str]:
-        """Make the cluster if the folder is new (1 namenode and 3 datanodes unless told otherwise), start what is
+        """Make the cluster if the folder is new (3 namenodes and 3 datanodes unless told otherwise), start what is
         down, and return the names of what was started. More datanodes than before are added.
 
         BadConfig for other counts than the cluster has.

@@ -23,7 +23,7 @@ _directory_option = click.option(
 
 @click.command("up")
 @_directory_option
-@click.option("--namenodes", type=click.Choice(["1", "3"]), help="How many namenodes a new cluster has. [default: 1]")
+@click.option("--namenodes", type=click.Choice(["1", "3"]), help="How many namenodes a new cluster has. [default: 3]")
 @click.option("--datanodes", type=click.IntRange(1, DATANODES_MAX), help="How many datanodes. [default: 3]")
 @click.option("--detach", is_flag=True, help="Return when the cluster serves, and leave it running.")
 def up_command(directory: Path, *, namenodes: str | None, datanodes: int | None, detach: bool) -> None:
@@ -37,7 +37,7 @@ def up_command(directory: Path, *, namenodes: str | None, datanodes: int | None,
 
     \b
     cairn up --detach                      then: cairn ls /
-    cairn up --dir /data/c --namenodes 3   three namenodes that agree through Raft
+    cairn up --dir /data/c --namenodes 1   one namenode: less memory, nobody to take over
     export CAIRN_CLUSTER=$(cairn up --dir /data/c --detach | tail -n 1)
     """
     cluster = LocalCluster(directory)
