@@ -40,7 +40,7 @@ def test_a_second_time_changes_nothing_but_adds_datanodes(tmp_path: Path) -> Non
     edited = tmp_path / "namenode-1" / "namenode.toml"
     edited.write_text(edited.read_text().replace('"info"', '"debug"'))
     assert prepare(tmp_path, namenodes=None, datanodes=None) == first
-    second = prepare(tmp_path, namenodes=1, datanodes=4)
+    second = prepare(tmp_path, namenodes=3, datanodes=4)
     assert second.datanode_ports[:3] == first.datanode_ports
     assert len(set(second.datanode_ports)) == 4
     assert '"debug"' in edited.read_text()
@@ -53,7 +53,7 @@ def test_a_second_time_changes_nothing_but_adds_datanodes(tmp_path: Path) -> Non
         (2, None, "1 or 3 namenodes"),
         (None, 0, "1 to 64"),
         (None, 65, "1 to 64"),
-        (3, None, "1 namenodes, not 3"),
+        (1, None, "3 namenodes, not 1"),
         (None, 2, "taken away"),
     ],
 )
