@@ -53,7 +53,7 @@ def test_a_second_time_changes_nothing_but_adds_datanodes(tmp_path: Path) -> Non
         (2, None, "1 or 3 namenodes"),
         (None, 0, "1 to 64"),
         (None, 65, "1 to 64"),
-        (1, None, "3 namenodes, not 1"),
+        (3, None, "1 namenodes, not 3"),
         (None, 2, "taken away"),
     ],
 )
