@@ -14,7 +14,7 @@ MUTATIONS: tuple[type, ...] = get_args(ops.AnyMutation)
 INTERNALS: tuple[type, ...] = get_args(commands.AnyInternal)
 
 credentials = st.sampled_from([ROOT, ROOT, ROOT, ALICE, BOB])
-names = st.sampled_from([b"a", b"b", b"c", b"d"])
+names = st.sampled_from([b"e", b"f", b"a", b"b", b"c", b"d"])
 steps = st.one_of(names, names, names, st.sampled_from([b".", b".."]))
 paths = st.one_of(
     names,
