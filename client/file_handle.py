@@ -150,9 +150,8 @@ class FileHandle:
 
     def _make_room(self, buffer: WriteBuffer) -> None:
         if not self._append and buffer.end <= self._caller.settings().inline_max:
-            used = buffer.used
             buffer.compact()
-            if buffer.used < used // 2:
+            if buffer.is_roomy:
                 return
         self._spill(buffer)
         if self._stream is not None and self._stream.run_count >= RUNS_PER_COMMIT:

@@ -5,14 +5,14 @@ import hashlib
 import os
 from collections.abc import Iterator
 from types import TracebackType
-from typing import IO, Any, BinaryIO, Literal, overload
+from typing import BinaryIO, Literal, overload
 
 from cairnfs.client import tree, upload
 from cairnfs.client.download import download_file, download_tree
 from cairnfs.client.file_handle import FileHandle
 from cairnfs.client.file_info import Info
 from cairnfs.client.namespace import Namespace
-from cairnfs.client.open_file import Mode, RawFile, check_arguments, read_whole, wrap
+from cairnfs.client.open_file import File, Mode, RawFile, check_arguments, read_whole, wrap
 from cairnfs.client.paths import Path, encode
 from cairnfs.client.services import Services
 from cairnfs.client.transfers import TRANSFER_THREADS, Progress
@@ -61,7 +61,7 @@ class FileSystem(Namespace):
         errors: str | None = None,
         newline: str | None = None,
         permissions: int = 0o666,
-    ) -> IO[Any]:
+    ) -> File:
         """Open a file as builtin open does: modes r, w, a, x with b, t and +; text is UTF-8 unless told.
 
         A file that is made gets `permissions`, less the umask. What is written is visible to others, and

@@ -4,10 +4,11 @@ They differ from local ones in one thing: `flush` and `fsync` both make what was
 others; a local `flush` does neither.
 """
 
+import abc
 import errno
 import io
 import os
-from typing import IO, Any, cast
+from typing import IO, Any, Self, cast
 
 import msgspec
 
@@ -15,6 +16,17 @@ from cairnfs.client.file_handle import FileHandle
 
 READ_BUFFER_BYTES = 64 << 10
 WRITE_BUFFER_BYTES = 256 << 10
+
+
+class File(IO[Any]):
+    """What `open` gives, for type checkers: one of the classes below, chosen as builtin open chooses."""
+
+    @abc.abstractmethod
+    def fsync(self) -> None:
+        """Make what was written durable and visible."""
+
+    @abc.abstractmethod
+    def __enter__(self) -> Self: ...
 
 
 class Mode(msgspec.Struct, frozen=True):
@@ -117,7 +129,8 @@ class RawFile(io.RawIOBase):
             raise io.UnsupportedOperation("File not open for writing")
         with memoryview(data) as view, view.cast("B") as source:
             count = self._handle.write(self._position, source)
-        self._position = self._handle.size if self._mode.action == "a" else self._position + count
+        if count:
+            self._position = self._handle.size if self._mode.action == "a" else self._position + count
         return count
 
     def truncate(self, size: int | None = None, /) -> int:
@@ -215,10 +228,10 @@ class TextFile(io.TextIOWrapper):
 
 def wrap(
     raw: RawFile, mode: Mode, *, buffering: int, encoding: str | None, errors: str | None, newline: str | None
-) -> IO[Any]:
+) -> File:
     """The file object for a mode, as builtin open puts it together."""
     if buffering == 0:
-        return cast(IO[Any], raw)
+        return cast(File, raw)
     is_line_buffered = buffering == 1 and not mode.is_binary
     size = buffering if buffering > 1 else WRITE_BUFFER_BYTES if mode.can_write else READ_BUFFER_BYTES
     buffered: ReadFile | WriteFile | UpdateFile
@@ -229,10 +242,10 @@ def wrap(
     else:
         buffered = ReadFile(raw, size)
     if mode.is_binary:
-        return buffered
+        return cast(File, buffered)
     text = TextFile(buffered, encoding or "utf-8", errors, newline, is_line_buffered)
     text.mode = mode.text  # type: ignore[misc]  # as builtin open sets it
-    return text
+    return cast(File, text)
 
 
 def check_arguments(

@@ -22,6 +22,11 @@ class WriteBuffer:
         return self.used == len(self.arena) or len(self.runs) >= RUNS_MAX
 
     @property
+    def is_roomy(self) -> bool:
+        """Whether it will be a while before it is full."""
+        return self.used <= len(self.arena) // 2 and len(self.runs) <= RUNS_MAX // 2
+
+    @property
     def end(self) -> int:
         """Where in the file the last byte ends."""
         return max((offset + length for offset, _, length in self.runs), default=0)

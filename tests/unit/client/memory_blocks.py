@@ -40,6 +40,12 @@ class MemoryBlocks:
         self.lock = threading.Lock()
         self.writers: list[MemoryWriter] = []
 
+    def revive(self) -> None:
+        """All nodes are up again, with what they had synced."""
+        for node in self.nodes.values():
+            node.is_dead = False
+            node.pieces_left = None
+
     def open_writer(self, located: LocatedBlock, offset: int, on_acked: Callable[[Bytes], None]) -> "MemoryWriter":
         """See block_access.Blocks."""
         writer = MemoryWriter(self, located, offset, on_acked)

@@ -29,8 +29,8 @@ from cairnfs.common.operations import (
     decode_operation,
     encode,
 )
-from cairnfs.namenode.state.commands import CloseSession, ReapOrphans
-from tests.unit.client.memory_blocks import MemoryBlocks
+from cairnfs.namenode.state.commands import CloseSession, ReapOrphans, RegisterDatanode
+from tests.unit.client.memory_blocks import MemoryBlocks, MemoryNode
 from tests.unit.state.driver import Driver
 
 
@@ -111,6 +111,12 @@ class MemoryNamenode:
             self.held.clear()
             self._reap()
             self.driver.session = self.driver.open_session(b"nonce-%d" % self.epoch)
+
+    def add_nodes(self, *numbers: int) -> None:
+        """More datanodes, by their numbers, which follow on those there are."""
+        for number in numbers:
+            assert self.driver.internal(RegisterDatanode(f"uuid-{number}", f"{number}:1")).node == number
+            self.blocks.nodes[number] = MemoryNode()
 
     def count(self, kind: type) -> int:
         """How many operations of a kind were asked for."""
