@@ -10,7 +10,7 @@ import time
 
 from cairnfs.common.errors import BadConfig, CairnError, ProtocolError
 from cairnfs.common.logs import EventLogger
-from cairnfs.common.transfer import PeerClosed, Wire, set_buffers
+from cairnfs.common.transfer import PeerClosed, Wire
 from cairnfs.datanode.access import AccessGuard
 from cairnfs.datanode.buffers import BufferBudget
 from cairnfs.datanode.read_stream import serve_read
@@ -173,7 +173,6 @@ def _listen(address: tuple[str, int]) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        set_buffers(listener)
         listener.bind((host, port))
         listener.listen(256)
     except OSError as error:

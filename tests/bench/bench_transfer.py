@@ -163,15 +163,22 @@ def drop_page_cache() -> None:
     Path("/proc/sys/vm/drop_caches").write_text("1")
 
 
+def append_synced(writer: BlockWriter, piece: bytes) -> None:
+    """One append, done when it is synced on every member."""
+    writer.send(piece)
+    writer.flush()
+
+
 def latencies(chain: Chain, block: int) -> tuple[float, float]:
     """Milliseconds of a 4 KiB append that is synced on three nodes, and of a 4 KiB read (medians)."""
     located = chain.located(block, 0)
     piece = os.urandom(4096)
     with BlockWriter(located, CLUSTER) as writer:
-        appends = [timed(lambda: (writer.send(piece), writer.flush())) for _ in range(200)]
+        appends = [timed(partial(append_synced, writer, piece)) for _ in range(200)]
     reader = BlockReader(CLUSTER)
     into = memoryview(bytearray(4096))
-    reads = [timed(lambda at=at: reader.read_into(located, located.replicas[0], at * 4096, into)) for at in range(200)]
+    replica = located.replicas[0]
+    reads = [timed(partial(reader.read_into, located, replica, at * 4096, into)) for at in range(200)]
     reader.close()
     return statistics.median(appends) * 1e3, statistics.median(reads) * 1e3
 

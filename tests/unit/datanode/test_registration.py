@@ -1,9 +1,11 @@
 """A datanode and its namenodes: registration, failover, orders and their confirmation, reports."""
 
+import queue
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+import lmdb
 import pytest
 
 from cairnfs.common.errors import CairnError
@@ -11,7 +13,9 @@ from cairnfs.common.tokens import make_token
 from cairnfs.common.transfer import PROTOCOL_VERSION, checksums
 from cairnfs.datanode.access import AccessGuard
 from cairnfs.datanode.environment import Limits
+from cairnfs.datanode.errors import VolumeFailed
 from cairnfs.datanode.namenode_link import NamenodeLink
+from cairnfs.datanode.piece_store import PieceStore
 from cairnfs.datanode.registration import Registration
 from cairnfs.datanode.statuses import RequestRefused
 from cairnfs.datanode.volumes import Volumes
@@ -30,10 +34,10 @@ class Datanode:
     def __init__(self, folder: Path, namenodes: list[str], cluster_id: str = CLUSTER) -> None:
         self.volumes = Volumes.open([folder], cluster_id, Limits(reserve_bytes=0))
         self.guard = AccessGuard(cluster_id)
-        self.gave_up: list[CairnError] = []
+        self.gave_up: queue.Queue[CairnError] = queue.Queue()
         self.registration = Registration(cluster_id, "127.0.0.1:9999", self.volumes, self.guard, lambda: 3)
         self.links = [
-            NamenodeLink(address, self.registration, self.gave_up.append, heartbeat_s=0.02) for address in namenodes
+            NamenodeLink(address, self.registration, self.gave_up.put, heartbeat_s=0.02) for address in namenodes
         ]
 
     def write(self, block: int, generation: int, data: bytes = b"data") -> None:
@@ -194,10 +198,39 @@ def test_the_wrong_cluster_is_given_up(tmp_path: Path, stack: ExitStack, registr
     """A namenode of another cluster ends it, with one clear line."""
     places = [registries[0].address]
     datanode = stack.enter_context(closing(Datanode(tmp_path / "volume", places, cluster_id="other")))
-    registries[0].wait(lambda one: one.registrations)
+    assert "belongs to cluster registry" in str(datanode.gave_up.get(timeout=WAIT_S))
     datanode.links[0].stop()
-    (error,) = datanode.gave_up
-    assert "belongs to cluster registry" in str(error)
+    assert datanode.gave_up.empty()
+    assert len(registries[0].registrations) == 1
+
+
+class FaultyStore(PieceStore):
+    """A store whose disk is broken."""
+
+    def _sync(self, txn: lmdb.Transaction) -> None:
+        raise lmdb.Error("Input/output error")
+
+
+def test_a_failed_volume_is_told_and_owes_a_report(tmp_path: Path) -> None:
+    """When a volume fails the heartbeat says so, and a full report without its replicas follows unasked."""
+    store = FaultyStore(tmp_path / "volume", CLUSTER, Limits(reserve_bytes=0))
+    store.adopt("uuid")
+    volumes = Volumes([store])
+    try:
+        registration = Registration(CLUSTER, "127.0.0.1:1", volumes, AccessGuard(CLUSTER), lambda: 0)
+        leading = pb.HeartbeatReply(is_leader=True, term=1)
+        assert registration.take_heartbeat_reply(registration.heartbeat(), leading) is True
+        assert registration.take_heartbeat_reply(registration.heartbeat(), leading) is False
+        writer = volumes.open_replica(1, 1, 0).result(WAIT_S)
+        writer.append(0, b"lost", checksums(b"lost"), lambda: None)
+        with pytest.raises(VolumeFailed):
+            writer.wait_durable(4, WAIT_S)
+        beat = registration.heartbeat()
+        assert [volume.failed for volume in beat.volumes] == [True]
+        assert registration.take_heartbeat_reply(beat, leading) is True
+        assert [list(part.held) for part in registration.report()] == [[]]
+    finally:
+        volumes.close()
 
 
 def test_a_rejected_report_is_owed_again(tmp_path: Path) -> None:
