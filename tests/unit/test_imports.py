@@ -81,6 +81,7 @@ EDGES: dict[str, tuple[str, ...]] = {
 DEFERRED = {
     "client.connection": "`import cairnfs.client` is quick: gRPC and all else is loaded when connect() is called",
     "client.cli": "the command line loads a command, and what it needs, when it is run",
+    "client.connection": "connect() loads the library: `cairn --help` imports the package, and connects to nothing",
 }
 
 VAGUE = re.compile(r"utils?|helpers?|misc|managers?")
