@@ -54,25 +54,23 @@ IMPURE = {
 }  # fmt: skip
 
 # Libraries that stay at an edge, and the modules that are that edge.
-SERVICES = ("namenode.admin_service", "namenode.registry_service", "namenode.session_service", "namenode.server")
-PEERS = ("namenode.peers",)
-SESSION = ("client.session", "client.session_link", "client.outbox", "namenode.streams")
+SERVICES = ("namenode.admin_service", "namenode.registry_service", "namenode.session_service")
+LINKS = ("namenode.peers", "client.session_link", "client.admin", "datanode.namenode_link")
 TRANSFERS = (
     "client.block_reader", "client.block_writer", "datanode.access", "datanode.read_stream", "datanode.statuses",
     "datanode.transfer_server", "datanode.write_stream",
 )  # fmt: skip
-REGISTRATION = ("datanode.namenode_link", "datanode.registration")
 EDGES: dict[str, tuple[str, ...]] = {
-    "grpc": ("common.channels", "client.admin", *SERVICES, *PEERS, *SESSION, "datanode.namenode_link"),
-    "protos": ("client.admin", "client.cli.members", *SERVICES, *PEERS, *SESSION, *TRANSFERS, *REGISTRATION),
+    "grpc": ("common.channels", *SERVICES, *LINKS),
+    "protos": (
+        *SERVICES, *LINKS, *TRANSFERS,
+        "client.session", "client.outbox", "namenode.streams", "datanode.registration",  # these build messages
+        "client.cli.members", "namenode.server",
+    ),
     "lmdb": (
         "namenode.log_store", "namenode.state.tables",
-        "datanode.environment", "datanode.mutation", "datanode.piece_store", "datanode.volumes",
-        # These only name lmdb.Error, to answer it as an I/O error.
-        "datanode.read_stream", "datanode.statuses", "datanode.transfer_server", "datanode.write_stream",
+        "datanode.environment", "datanode.mutation", "datanode.piece_store",
     ),
-    "mfusepy": ("client.mount",),
-    "fuse": ("client.mount",),
     "click": ("client.cli",),
     "rich": ("client.cli",),
 }  # fmt: skip
@@ -81,7 +79,6 @@ EDGES: dict[str, tuple[str, ...]] = {
 DEFERRED = {
     "client.connection": "`import cairnfs.client` is quick: gRPC and all else is loaded when connect() is called",
     "client.cli": "the command line loads a command, and what it needs, when it is run",
-    "client.connection": "connect() loads the library: `cairn --help` imports the package, and connects to nothing",
 }
 
 VAGUE = re.compile(r"utils?|helpers?|misc|managers?")
@@ -213,6 +210,44 @@ def test_a_patch_is_found(tmp_path: Path) -> None:
     assert find_patches(plant(tmp_path, {"common/a.py": "import json\njson.loads = None"})) == [
         "common/a:2 sets json.loads"
     ]
+
+
+def test_no_allowance_is_left_over(modules: dict[str, Module]) -> None:
+    """Each module that the table lets use a library uses it: the table tells what is."""
+    imports = read_imports(modules)
+    unused = [
+        f"{module} does not import {library}"
+        for library, allowed in EDGES.items()
+        for module in allowed
+        if not any(each.top == library and is_under(each.importer, [module]) for each in imports)
+    ]
+    assert not unused, "take these out of EDGES:\n" + "\n".join(unused)
+    missing = [
+        pattern for pattern in (*PURE, *NOT_PURE, *DEFERRED) if not any(is_under(name, [pattern]) for name in modules)
+    ]
+    assert not missing, f"no such module any more: {missing}"
+
+
+def users_of(module: str, imports: list[Import]) -> set[str]:
+    """The folders at the top, but `common`, that import `module`, also by way of other modules of `common`."""
+    found: set[str] = set()
+    waiting, seen = [module], {module}
+    while waiting:
+        target = waiting.pop()
+        for importer in {each.importer for each in imports if each.is_ours and each.target == target}:
+            if not importer.startswith("common."):
+                found.add(importer.partition(".")[0])
+            elif importer not in seen:
+                seen.add(importer)
+                waiting.append(importer)
+    return found
+
+
+def test_common_is_shared(modules: dict[str, Module]) -> None:
+    """Every module of common/ has two of the three programs as its users."""
+    imports = read_imports(modules)
+    lonely = [name for name in modules if name.startswith("common.") and len(users_of(name, imports)) < 2]
+    assert not lonely, f"these belong to their only user: {lonely}"
 
 
 def test_names_say_what_is_in_them(modules: dict[str, Module]) -> None:
