@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from queue import Empty, SimpleQueue
 
 from cairnfs.namenode.raft import Entry, EntryKind
 from cairnfs.namenode.state.machine import StateMachine
@@ -36,12 +37,9 @@ class Applier:
     def __init__(self, state: StateMachine, on_failure: Callable[[BaseException], None]) -> None:
         self._state = state
         self._on_failure = on_failure
-        self._condition = threading.Condition()
-        self._committed: list[Committed] = []
-        self._actions: list[Action] = []
+        self._inbox: SimpleQueue[Committed | tuple[int, Action] | None] = SimpleQueue()
         self._later: list[tuple[int, int, Action]] = []
         self._waiters = 0
-        self._is_stopping = False
         self._uncommitted_items = 0
         self._uncommitted_since_s = 0.0
         self.applied_index = state.applied_index
@@ -55,29 +53,20 @@ class Applier:
 
     def stop(self) -> None:
         """Finish what has been handed in, end the thread, and close the state."""
-        with self._condition:
-            self._is_stopping = True
-            self._condition.notify()
+        self._inbox.put(None)
         self._thread.join()
 
     def apply(self, committed: Sequence[Committed]) -> None:
         """Apply entries, in this order."""
-        with self._condition:
-            self._committed.extend(committed)
-            self._condition.notify()
+        for one in committed:
+            self._inbox.put(one)
 
     def act(self, action: Action, *, index: int = 0) -> None:
-        """Run an action once `index` is applied; actions of the same index run in the order they came."""
-        with self._condition:
-            if index <= self.applied_index:
-                self._actions.append(action)
-                self._condition.notify()
-            else:
-                self._waiters += 1
-                heappush(self._later, (index, self._waiters, action))
+        """Run an action once `index` is applied, and after all that was handed in before it."""
+        self._inbox.put((index, action))
 
     def sync(self) -> None:
-        """Have everything applied by now on disk, and then say so in `synced_index`."""
+        """Have everything applied by then on disk, and say so in `synced_index`."""
 
         def action(state: StateMachine) -> None:
             state.sync()
@@ -88,26 +77,34 @@ class Applier:
 
     def _guarded_run(self) -> None:
         try:
-            self._run()
+            while self._take(self._time_to_commit_s()):
+                self._commit_if_due()
             self._state.close()
         except BaseException as error:  # noqa: BLE001  whatever it is: a state that may be wrong must not be used
             self._on_failure(error)
 
-    def _run(self) -> None:
-        while True:
-            with self._condition:
-                while not (self._committed or self._actions or self._is_stopping):
-                    if not self._condition.wait(self._time_to_commit_s()):
-                        break
-                committed, self._committed = self._committed, []
-                actions, self._actions = self._actions, []
-                if not committed and not actions and self._is_stopping:
-                    return
-            if committed:
-                self._apply(committed)
-            for action in actions:
-                action(self._state)
-            self._commit_if_due()
+    def _take(self, wait_s: float | None) -> bool:
+        """Carry out what waits, or what comes within `wait_s`; False when asked to stop."""
+        committed: list[Committed] = []
+        try:
+            work = self._inbox.get(timeout=wait_s)
+            while work is not None:
+                if isinstance(work, Committed):
+                    committed.append(work)
+                else:
+                    self._apply(committed)
+                    index, action = work
+                    if index <= self.applied_index:
+                        action(self._state)
+                    else:
+                        self._waiters += 1
+                        heappush(self._later, (index, self._waiters, action))
+                work = self._inbox.get_nowait()
+        except Empty:
+            self._apply(committed)
+            return True
+        self._apply(committed)
+        return False
 
     def _time_to_commit_s(self) -> float | None:
         if not self._uncommitted_items:
@@ -120,22 +117,23 @@ class Applier:
             self._uncommitted_items = 0
 
     def _apply(self, committed: list[Committed]) -> None:
+        """Apply entries in one go, and empty the list."""
         fresh = [one for one in committed if one.entry.index > self.applied_index]
+        committed.clear()
         if not fresh:
             return
         outcomes = self._state.apply([_row(one.entry) for one in fresh])
         if not self._uncommitted_items:
             self._uncommitted_since_s = time.monotonic()
-        self._note_applied()
+        self.applied_index, self.applied_term = self._state.applied_index, self._state.applied_term
         for one, results in zip(fresh, outcomes, strict=True):
             self._uncommitted_items += 1 + len(results)
             one.settle(results)
+        self._run_later()
 
-    def _note_applied(self) -> None:
-        with self._condition:
-            self.applied_index, self.applied_term = self._state.applied_index, self._state.applied_term
-            while self._later and self._later[0][0] <= self.applied_index:
-                self._actions.append(heappop(self._later)[2])
+    def _run_later(self) -> None:
+        while self._later and self._later[0][0] <= self.applied_index:
+            heappop(self._later)[2](self._state)
 
     # --- snapshots -------------------------------------------------------------------------------
 
@@ -146,8 +144,9 @@ class Applier:
             old.close()
             self._state = state
             self._uncommitted_items = 0
+            self.applied_index, self.applied_term = state.applied_index, state.applied_term
             self.synced_index = state.applied_index
-            self._note_applied()
+            self._run_later()
 
         self.act(action)
 

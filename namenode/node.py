@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Protocol, TypeVar
 
 from cairnfs.common.logs import EventLogger
@@ -50,6 +51,8 @@ from cairnfs.namenode.state.sessions import Outcome
 BATCH_ITEMS_MAX = 1_024
 BATCH_BYTES_MAX = 2 << 20
 BATCHES_IN_FLIGHT_MAX = 2
+PROPOSALS_WAITING_MAX = 20_000
+ROOM_TIMEOUT_S = 10.0
 COMPACTION_STEP = 1_000
 INSPECT_TIMEOUT_S = 30.0
 
@@ -92,6 +95,25 @@ class _Batch:
     proposals: list[Proposal]
 
 
+@dataclass(frozen=True, slots=True)
+class _Messages:
+    messages: Sequence[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class _Proposals:
+    proposals: Sequence[Proposal]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    action: Action
+    refuse: Callable[[], None]
+
+
+_Input = _Messages | _Proposals | _Read | Callable[[], None]
+
+
 class Node:
     """One member of the group. Public methods may be called from any thread and, but for inspect(), do not wait."""
 
@@ -117,14 +139,14 @@ class Node:
         )
         self._core = Core(config, log, state.applied_index, random.SystemRandom().randrange)
         self._applier = Applier(state, self._fail)
-        self._wake = threading.Condition()
-        self._messages: list[Message] = []
+        self._inbox: SimpleQueue[_Input] = SimpleQueue()
         self._proposals: deque[Proposal] = deque()
-        self._reads: list[tuple[Action, Callable[[], None]]] = []
-        self._controls: list[Callable[[], None]] = []
+        self._has_room = threading.Event()
+        self._has_room.set()
+        self._reads: list[_Read] = []
         self._is_stopping = False
         self._in_flight: deque[_Batch] = deque()
-        self._confirming: dict[int, list[tuple[Action, Callable[[], None]]]] = {}
+        self._confirming: dict[int, list[_Read]] = {}
         self._read_contexts = 0
         self._incoming: tuple[StateMachine, str] | None = None
         self._reign = 0
@@ -144,9 +166,7 @@ class Node:
 
     def stop(self) -> None:
         """End the loop, wait for it, and close log and state."""
-        with self._wake:
-            self._is_stopping = True
-            self._wake.notify()
+        self._inbox.put(self._note_stop)
         self._thread.join()
         self._applier.stop()
         self._log_store.close()
@@ -175,15 +195,11 @@ class Node:
 
     def receive(self, messages: Sequence[Message]) -> None:
         """Messages from another node have arrived."""
-        with self._wake:
-            self._messages.extend(messages)
-            self._wake.notify()
+        self._inbox.put(_Messages(messages))
 
     def propose(self, proposals: Sequence[Proposal]) -> None:
         """Bring operations into the log, in this order; what a node that does not lead is given is dropped."""
-        with self._wake:
-            self._proposals.extend(proposals)
-            self._wake.notify()
+        self._inbox.put(_Proposals(proposals))
 
     def read(self, action: Action, *, index: int = 0) -> None:
         """Run an action on the state, on the applier's thread, once `index` is applied."""
@@ -191,9 +207,7 @@ class Node:
 
     def read_linearizable(self, action: Action, on_refusal: Callable[[], None]) -> None:
         """Run an action once the state has all that was committed before this call; refuse where none can tell."""
-        with self._wake:
-            self._reads.append((action, on_refusal))
-            self._wake.notify()
+        self._inbox.put(_Read(action, on_refusal))
 
     def inspect(self, question: Callable[[StateMachine], _Answer]) -> _Answer:
         """The answer to a question about the state; TimeoutError where the applier does not come to it."""
@@ -231,10 +245,15 @@ class Node:
 
         self._run_on_loop(run)
 
+    def wait_for_room(self) -> None:
+        """Wait while very many proposals wait for the log; for those who can let their own clients wait."""
+        self._has_room.wait(ROOM_TIMEOUT_S)
+
     def _run_on_loop(self, control: Callable[[], None]) -> None:
-        with self._wake:
-            self._controls.append(control)
-            self._wake.notify()
+        self._inbox.put(control)
+
+    def _note_stop(self) -> None:
+        self._is_stopping = True
 
     # --- the loop --------------------------------------------------------------------------------
 
@@ -252,8 +271,8 @@ class Node:
 
     def _run(self) -> None:
         next_tick_s = time.monotonic() + self._tick_s
-        while self._wait_for_work(next_tick_s):
-            self._take_inputs()
+        while not self._is_stopping:
+            self._take_inputs(max(0.0, next_tick_s - time.monotonic()))
             now_s = time.monotonic()
             if now_s >= next_tick_s:
                 self._core.tick()
@@ -265,45 +284,47 @@ class Node:
                 self._propose_waiting()
             self._status = self._core.status()
 
-    def _wait_for_work(self, next_tick_s: float) -> bool:
-        with self._wake:
-            while not (self._messages or self._reads or self._controls or (self._proposals and self._may_propose)):
-                if self._is_stopping:
-                    return False
-                remaining_s = next_tick_s - time.monotonic()
-                if remaining_s <= 0:
-                    break
-                self._wake.wait(remaining_s)
-            return not self._is_stopping
-
     @property
     def _may_propose(self) -> bool:
         return len(self._in_flight) < BATCHES_IN_FLIGHT_MAX
 
-    def _take_inputs(self) -> None:
-        with self._wake:
-            messages, self._messages = self._messages, []
-            controls, self._controls = self._controls, []
-            reads, self._reads = self._reads, []
-        for control in controls:
-            control()
-        for message in messages:
-            self._core.step(message)
-        if reads:
-            self._confirm(reads)
+    def _take_inputs(self, wait_s: float) -> None:
+        """Take whatever waits, or what comes within `wait_s`."""
+        try:
+            self._take(self._inbox.get(timeout=wait_s))
+            while True:
+                self._take(self._inbox.get_nowait())
+        except Empty:
+            pass
+        if self._reads:
+            self._confirm_reads()
         applied = self._applier.applied_index
         if self._core.applied_index < applied:
             self._core.applied(applied)
         self._propose_waiting()
 
-    def _confirm(self, reads: list[tuple[Action, Callable[[], None]]]) -> None:
+    def _take(self, given: _Input) -> None:
+        if isinstance(given, _Messages):
+            for message in given.messages:
+                self._core.step(message)
+        elif isinstance(given, _Proposals):
+            self._proposals.extend(given.proposals)
+            if len(self._proposals) > PROPOSALS_WAITING_MAX:
+                self._has_room.clear()
+        elif isinstance(given, _Read):
+            self._reads.append(given)
+        else:
+            given()
+
+    def _confirm_reads(self) -> None:
         """Have the core confirm the leadership once for all reads that wait."""
+        reads, self._reads = self._reads, []
         self._read_contexts += 1
         try:
             self._core.read_index(self._read_contexts)
         except NotLeader:
-            for _, refuse in reads:
-                refuse()
+            for read in reads:
+                read.refuse()
         else:
             self._confirming[self._read_contexts] = reads
 
@@ -319,24 +340,24 @@ class Node:
             try:
                 ((term, index),) = self._core.propose([body])
             except Overloaded:
-                with self._wake:
-                    self._proposals.extendleft(reversed(batch))
+                self._proposals.extendleft(reversed(batch))
                 return
             self._in_flight.append(_Batch(index, term, batch))
 
     def _gather(self) -> list[Proposal]:
         batch: list[Proposal] = []
         size = 0
-        with self._wake:
-            while self._proposals and len(batch) < BATCH_ITEMS_MAX and size < BATCH_BYTES_MAX:
-                proposal = self._proposals.popleft()
-                size += len(proposal.item.body)
-                batch.append(proposal)
+        while self._proposals and len(batch) < BATCH_ITEMS_MAX and size < BATCH_BYTES_MAX:
+            proposal = self._proposals.popleft()
+            size += len(proposal.item.body)
+            batch.append(proposal)
+        if len(self._proposals) <= PROPOSALS_WAITING_MAX:
+            self._has_room.set()
         return batch
 
     def _drop_proposals(self) -> None:
-        with self._wake:
-            dropped, self._proposals = self._proposals, deque()
+        dropped, self._proposals = self._proposals, deque()
+        self._has_room.set()
         _give_up(dropped)
 
     def _carry_out(self, ready: Ready) -> None:
@@ -358,12 +379,12 @@ class Node:
             self._pass_on(ready.committed)
         for read in ready.read_states:
             assert isinstance(read.context, int)
-            for action, _ in self._confirming.pop(read.context):
-                self._applier.act(action, index=read.index)
+            for waiting in self._confirming.pop(read.context):
+                self._applier.act(waiting.action, index=read.index)
         for context in ready.dropped_reads:
             assert isinstance(context, int)
-            for _, refuse in self._confirming.pop(context):
-                refuse()
+            for waiting in self._confirming.pop(context):
+                waiting.refuse()
 
     def _send(self, messages: list[Message]) -> None:
         if not messages:

@@ -10,6 +10,7 @@ import errno
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import grpc
 import msgspec
@@ -52,6 +53,7 @@ NOBODY = Credentials(0, 0)
 _log = EventLogger("sessions")
 _decode_map = msgspec.msgpack.Decoder(FileMap).decode
 _Frames = Iterator[session_pb2.ClientFrame]
+_Query = tuple[int, Credentials, AnyQuery]  # its sequence, and who asks
 
 
 class SessionService(session_pb2_grpc.SessionServicer):
@@ -250,26 +252,34 @@ class SessionService(session_pb2_grpc.SessionServicer):
         callers = [Credentials(c.uid, c.gid, tuple(c.groups)) for c in batch.credentials] or [NOBODY]
         proposals: list[Proposal] = []
         refused: list[session_pb2.Reply] = []
+        queries: list[_Query] = []
+        linearizable: list[_Query] = []
         for request in batch.operations:
             operation = decode_operation(request.body)
             if request.credentials >= len(callers):
                 raise msgspec.ValidationError("credentials index out of range")
             caller = callers[request.credentials]
             if not isinstance(operation, Mutation):
-                self._ask(stream, request, caller, operation, batch.seen_index)
+                is_strict = request.level == session_pb2.LINEARIZABLE or isinstance(operation, OpenFile)
+                (linearizable if is_strict else queries).append((request.sequence, caller, operation))
                 continue
             try:
                 body = self._prepare(session, operation, request.body)
             except Refused as refusal:
-                refused.append(
-                    session_pb2.Reply(sequence=request.sequence, errno=refusal.errno or 0, message=str(refusal))
-                )
+                refused.append(_refused(request.sequence, refusal))
             else:
                 proposals.append(Proposal(Item(session, request.sequence, batch.answered_through, caller, body)))
         if refused:
             stream.put_replies(refused)
         if proposals:
+            self._node.wait_for_room()
             self._node.propose(proposals)
+        if queries:
+            self._node.read(partial(self._answer_all, stream, queries), index=batch.seen_index)
+        if linearizable:
+            self._node.read_linearizable(
+                partial(self._answer_all, stream, linearizable), lambda: stream.close(self._redirect())
+            )
 
     def _prepare(self, session: int, operation: AnyOperation, body: bytes) -> bytes:
         """The body to propose: checked against what the leader alone knows, and placed where it needs a place."""
@@ -286,29 +296,16 @@ class SessionService(session_pb2_grpc.SessionServicer):
         if not self._holds.is_held(inode, session):
             raise Refused(errno.EBADF, f"session {session} does not hold inode {inode} open")
 
-    def _ask(
-        self,
-        stream: ClientStream,
-        request: session_pb2.Operation,
-        caller: Credentials,
-        operation: AnyQuery,
-        seen_index: int,
-    ) -> None:
-        sequence = request.sequence
-
-        def answer(state: StateMachine) -> None:
+    def _answer_all(self, stream: ClientStream, queries: list[_Query], state: StateMachine) -> None:
+        replies = []
+        for sequence, caller, operation in queries:
             try:
                 body = self._answer(state, stream.session, sequence, caller, operation)
             except Refused as refusal:
-                reply = session_pb2.Reply(sequence=sequence, errno=refusal.errno or 0, message=str(refusal))
+                replies.append(_refused(sequence, refusal))
             else:
-                reply = session_pb2.Reply(sequence=sequence, body=body)
-            stream.put_replies([reply])
-
-        if request.level == session_pb2.LINEARIZABLE or isinstance(operation, OpenFile):
-            self._node.read_linearizable(answer, lambda: stream.close(self._redirect()))
-        else:
-            self._node.read(answer, index=seen_index)
+                replies.append(session_pb2.Reply(sequence=sequence, body=body))
+        stream.put_replies(replies)
 
     def _answer(
         self, state: StateMachine, session: int, sequence: int, caller: Credentials, operation: AnyQuery
@@ -325,6 +322,10 @@ class SessionService(session_pb2_grpc.SessionServicer):
             inode = Attributes.unpack(_decode_map(body).record).ino
             self._holds.add(session, sequence, inode, time.monotonic())
         return body
+
+
+def _refused(sequence: int, refusal: Refused) -> session_pb2.Reply:
+    return session_pb2.Reply(sequence=sequence, errno=refusal.errno or 0, message=str(refusal))
 
 
 def _refusal(reason: session_pb2.Refusal.Reason, message: str) -> session_pb2.ServerFrame:
