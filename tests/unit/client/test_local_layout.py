@@ -22,8 +22,10 @@ def test_the_programs_accept_what_is_written(tmp_path: Path) -> None:
     assert [config.node_id for config in namenodes] == [1, 2, 3]
     assert all(tuple(config.members.values()) == plan.namenodes for config in namenodes)
     assert all(tuple(config.namenodes) == plan.namenodes for config in datanodes)
-    assert {config.cluster_id for config in (*namenodes, *datanodes)} == {plan.cluster_id}
-    assert len({config.listen for config in (*namenodes, *datanodes)}) == 5
+    assert {config.cluster_id for config in namenodes} | {config.cluster_id for config in datanodes} == {
+        plan.cluster_id
+    }
+    assert len({config.listen for config in namenodes} | {config.listen for config in datanodes}) == 5
 
 
 @pytest.mark.parametrize(("datanodes", "min_replicas"), [(1, 1), (2, 2), (3, 2), (5, 2)])
