@@ -8,7 +8,7 @@ from typing import cast
 import grpc
 
 from cairnfs.common.channels import open_channel
-from cairnfs.protos.session_pb2 import Batch, ClientFrame, Hello, ServerFrame
+from cairnfs.protos.session_pb2 import Batch, ClientFrame, Goodbye, Hello, ServerFrame
 from cairnfs.protos.session_pb2_grpc import SessionStub
 
 
@@ -68,6 +68,8 @@ class Link:
         yield ClientFrame(hello=self._hello)
         while (batch := self._next_batch(self)) is not None:
             yield ClientFrame(batch=batch)
+        if not self.is_over:
+            yield ClientFrame(goodbye=Goodbye())
 
     def _give_up(self) -> None:
         self._was_late = True

@@ -41,7 +41,7 @@ from cairnfs.common.operations import (
 from cairnfs.namenode.datanodes import DatanodeTable
 from cairnfs.namenode.holds import HoldTable
 from cairnfs.namenode.node import Node, Proposal
-from cairnfs.namenode.state.commands import Item, OpenSession, decode_session_opened, internal_item
+from cairnfs.namenode.state.commands import CloseSession, Item, OpenSession, decode_session_opened, internal_item
 from cairnfs.namenode.state.machine import StateMachine
 from cairnfs.namenode.state.sessions import Outcome
 from cairnfs.namenode.streams import ClientStream
@@ -232,7 +232,11 @@ class SessionService(session_pb2_grpc.SessionServicer):
     def _read(self, stream: ClientStream, frames: _Frames) -> None:
         try:
             for frame in frames:
-                if frame.WhichOneof("kind") != "batch":
+                kind = frame.WhichOneof("kind")
+                if kind == "goodbye":
+                    self._say_goodbye(stream)
+                    return
+                if kind != "batch":
                     stream.close(_refusal(session_pb2.Refusal.MALFORMED, "only batches may follow the hello"))
                     return
                 self._take(stream, frame.batch)
@@ -243,6 +247,14 @@ class SessionService(session_pb2_grpc.SessionServicer):
             stream.close(_refusal(session_pb2.Refusal.MALFORMED, f"not an operation: {error}"))
         finally:
             stream.close()
+
+    def _say_goodbye(self, stream: ClientStream) -> None:
+        """Close the session for good, and wait for that: what it held is free then."""
+        closed = threading.Event()
+        proposal = Proposal(internal_item(CloseSession(stream.session)), lambda _: closed.set())
+        self._node.propose([proposal])
+        if closed.wait(OPEN_TIMEOUT_S):
+            self._holds.end(stream.session)
 
     def _take(self, stream: ClientStream, batch: session_pb2.Batch) -> None:
         now_s = time.monotonic()

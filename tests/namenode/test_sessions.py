@@ -244,3 +244,16 @@ def test_a_stream_without_a_greeting_is_refused(group: NamenodeGroup) -> None:
         frames = iter([session_pb2.ClientFrame(batch=session_pb2.Batch())])
         answers = list(session_pb2_grpc.SessionStub(channel).Stream(frames, timeout=10))
     assert answers[0].refusal.reason == session_pb2.Refusal.MALFORMED
+
+
+def test_a_goodbye_ends_the_session_at_once(group: NamenodeGroup) -> None:
+    """A client that leaves in order leaves nothing for a lease to run out on."""
+    leaving = RawSession().connect(group.addresses)
+    leaving.do(ops.CreateOrphan(0o644))
+    assert leaving.stream is not None
+    leaving.stream.send(session_pb2.ClientFrame(goodbye=session_pb2.Goodbye()))
+    assert leaving.stream.receive() is None
+    node = group.servers[group.leader()].node
+    assert node.inspect(lambda state: state.session(leaving.session_id)) is None
+    wait_until(lambda: count_orphans(group) == 0, "what it held is freed")
+    leaving.disconnect()
