@@ -67,7 +67,7 @@ imports: $(STAMP) ## who may import whom
 	@$(PY) -m pytest -q --no-header tests/unit/test_imports.py
 
 fast: $(STAMP) ## the tests that take no time
-	@CAIRNFS_SIM_SEEDS=$${CAIRNFS_SIM_SEEDS:-50} $(PY) -m pytest -q --no-header -m 'not slow' \
+	@CAIRNFS_SIM_SEEDS=$${CAIRNFS_SIM_SEEDS:-50} $(PY) -m pytest -q --no-header -n 2 --dist worksteal -m 'not slow' \
 		--ignore=tests/cluster --ignore=tests/unit/test_imports.py
 
 # --- setting up ------------------------------------------------------------------------------------------------------
