@@ -364,8 +364,9 @@ class Node:
         if ready.soft_state is not None:
             self._note_role(ready.soft_state.role, ready.soft_state.leader_id)
         is_synced = not ready.entries or (ready.committed and ready.committed[-1].index < ready.entries[0].index)
-        if ready.committed and is_synced and ready.snapshot is None:
-            # What is committed can be applied and answered while the next entries are on their way to the disk.
+        if self._is_leader and ready.committed and is_synced and ready.snapshot is None:
+            # Clients wait for what is committed, and need not wait for the next entries' way to the disk. On a
+            # follower it is the leader who waits, and for the disk.
             self._pass_on(ready.committed)
             ready.committed = []
         self._send(ready.messages)

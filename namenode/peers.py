@@ -3,7 +3,6 @@
 A message that cannot be sent is dropped, as the core expects; what waits for a peer is bounded.
 """
 
-import os
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ import grpc
 from cairnfs.common.channels import PROTOCOL_VERSION, open_channel
 from cairnfs.common.errors import CairnError, ProtocolError
 from cairnfs.common.logs import EventLogger
+from cairnfs.namenode.entry_log import sync_directory
 from cairnfs.namenode.raft import InstallSnapshot, Message, SnapshotMeta
 from cairnfs.namenode.state.machine import StateMachine
 from cairnfs.namenode.state.moment import Moment
@@ -247,15 +247,6 @@ class PeerService(raft_pb2_grpc.PeerServicer):
         sync_directory(self._directory)
         self._inbox.install_snapshot(message, state, directory)
         return raft_pb2.SnapshotResult(installed=True)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in a folder survive a power cut."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _reason(error: Exception) -> str:

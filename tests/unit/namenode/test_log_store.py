@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import lmdb
 import pytest
 
-from cairnfs.common.errors import BadConfig, CorruptData
+from cairnfs.common.errors import BadConfig
 from cairnfs.namenode.log_store import LogStore
 from cairnfs.namenode.raft import Compacted, Entry, EntryKind, HardState, Membership, SnapshotMeta, Unavailable
 
@@ -98,19 +97,3 @@ def test_another_nodes_folder_is_refused(tmp_path: Path) -> None:
         open_log(tmp_path / "log", node_id=2)
     with pytest.raises(BadConfig, match="of cluster c"):
         open_log(tmp_path / "log", cluster_id="d")
-
-
-def test_a_damaged_entry_is_corruption(tmp_path: Path) -> None:
-    """A record that fails its checksum stops the reader; it is neither returned nor cut off."""
-    store = open_log(tmp_path / "log")
-    store.append(None, entries(1, 10))
-    store.close()
-    with lmdb.open(str(tmp_path / "log")) as env, env.begin(write=True) as txn:
-        key = b"e" + (5).to_bytes(8, "big")
-        record = bytearray(txn.get(key) or b"")
-        record[-1] ^= 1
-        txn.put(key, bytes(record))
-    again = open_log(tmp_path / "log")
-    with pytest.raises(CorruptData, match="entry 5 fails its checksum"):
-        again.entries(1, 10, 1 << 20)
-    again.close()
