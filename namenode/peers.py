@@ -3,12 +3,14 @@
 A message that cannot be sent is dropped, as the core expects; what waits for a peer is bounded.
 """
 
+import contextlib
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Protocol
 
 import grpc
@@ -57,27 +59,23 @@ class _Link:
         self.recipient = recipient
         self.address = address
         self._inbox = inbox
-        self._condition = threading.Condition()
-        self._waiting: list[Message] = []
+        self._outgoing: SimpleQueue[Sequence[Message]] = SimpleQueue()
         self._stream = 0
-        self._is_closed = False
+        self._closing = threading.Event()
         self.channel = open_channel(address)
         self._stub = raft_pb2_grpc.PeerStub(self.channel)
         self._thread = threading.Thread(target=self._run, name=f"peer-{recipient}", daemon=True)
         self._thread.start()
 
     def send(self, messages: Sequence[Message]) -> None:
-        with self._condition:
-            if len(self._waiting) < WAITING_MAX:
-                self._waiting.extend(messages)
-                self._condition.notify()
-                return
-        self._inbox.report_unreachable(self.recipient)
+        if self._outgoing.qsize() < WAITING_MAX:
+            self._outgoing.put(messages)
+        else:
+            self._inbox.report_unreachable(self.recipient)
 
     def close(self) -> None:
-        with self._condition:
-            self._is_closed = True
-            self._condition.notify_all()
+        self._closing.set()
+        self._outgoing.put(())
         self.channel.close()
         self._thread.join()
 
@@ -90,32 +88,30 @@ class _Link:
                 backoff_s = RECONNECT_FIRST_S
             except (grpc.RpcError, ValueError) as error:  # ValueError: the channel has been closed
                 _log.debug("peer_stream_ended", peer=self.recipient, address=self.address, error=_reason(error))
-            with self._condition:
-                self._stream = 0
-                self._waiting.clear()
-                self._condition.notify_all()
+            self._stream = 0
+            self._outgoing.put(())  # wakes the generator of the stream that has ended, so that it ends too
             self._inbox.report_unreachable(self.recipient)
-            with self._condition:
-                if self._condition.wait_for(lambda: self._is_closed, timeout=backoff_s):
-                    return
+            if self._closing.wait(backoff_s):
+                return
             backoff_s = min(2 * backoff_s, RECONNECT_MAX_S)
 
     def _envelopes(self, stream: int) -> Iterator[raft_pb2.Envelope]:
-        """What gRPC's thread sends; ends once its stream has."""
+        """What gRPC's thread sends; ends once its stream has. What it took after that is lost, as on a bad network."""
         while True:
-            with self._condition:
-                while not self._waiting and not self._is_closed and self._stream == stream:
-                    self._condition.wait()
-                if self._is_closed or self._stream != stream:
-                    return
-                messages, self._waiting = self._waiting, []
-            yield raft_pb2.Envelope(
-                protocol_version=PROTOCOL_VERSION,
-                cluster_id=self._cluster_id,
-                sender=self._sender,
-                recipient=self.recipient,
-                messages=[encode_message(message) for message in messages],
-            )
+            messages = [*self._outgoing.get()]
+            with contextlib.suppress(Empty):
+                while True:
+                    messages += self._outgoing.get_nowait()
+            if self._stream != stream or self._closing.is_set():
+                return
+            if messages:
+                yield raft_pb2.Envelope(
+                    protocol_version=PROTOCOL_VERSION,
+                    cluster_id=self._cluster_id,
+                    sender=self._sender,
+                    recipient=self.recipient,
+                    messages=[encode_message(message) for message in messages],
+                )
 
 
 class GrpcPeers:
