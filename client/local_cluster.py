@@ -117,13 +117,15 @@ class LocalCluster:
                 )
         return leads
 
-    def wait_until_one_ends(self) -> str | None:
-        """Wait until a process ends, and return its name with its last words; None when none runs any more."""
-        with local_processes.open_pidfds(self.programs) as pidfds:
-            if not pidfds:
-                return None
-            running = local_processes.wait_for_end(pidfds, timeout_s=None, is_one_enough=True)
-            return _obituary(next(program for pidfd, program in pidfds.items() if pidfd not in running))
+    def deaths(self) -> Iterator[str]:
+        """Waits for processes to end and tells each one's last words; ends when none runs any more."""
+        alive = {program.name for program in self.programs}
+        while alive:
+            with local_processes.open_pidfds(self.programs) as pidfds:
+                running = {program.name for program in pidfds.values()}
+                yield from (_obituary(program) for program in self.programs if program.name in alive - running)
+                alive = running
+                local_processes.wait_for_end(pidfds, timeout_s=None, is_one_enough=True)
 
     def close(self) -> None:
         """Let go of the processes, which run on."""

@@ -47,10 +47,8 @@ def up_command(directory: Path, *, namenodes: str | None, datanodes: int | None,
         _start(cluster, int(namenodes) if namenodes else None, datanodes)
         if detach:
             return
-        while (ended := cluster.wait_until_one_ends()) is not None:
-            if len(cluster.running()) == 0:
-                break
-            warn(f"cairn: up: {ended}")
+        for death in cluster.deaths():
+            warn(f"cairn: up: {death}")
     except KeyboardInterrupt:
         if detach:
             raise

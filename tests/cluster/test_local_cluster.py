@@ -60,18 +60,36 @@ def test_status_tells_members_and_liveness(cluster: Cluster) -> None:
 
 
 def test_foreground_stops_everything_on_sigterm(tmp_path: Path) -> None:
-    """Without --detach, up stays until SIGTERM, then stops all members and exits with 0."""
-    with Cluster(tmp_path) as cluster:
-        up = subprocess.Popen(
-            [*CAIRN, "up", "--dir", str(tmp_path), "--datanodes", "1"], stdout=subprocess.PIPE, text=True
-        )
+    """Without --detach, up stays until SIGTERM, then stops all members quietly and exits with 0."""
+    command = [*CAIRN, "up", "--dir", str(tmp_path), "--namenodes", "1", "--datanodes", "1"]
+    with (
+        Cluster(tmp_path) as cluster,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as up,
+    ):
         assert up.stdout is not None
-        with up.stdout:
-            assert any(line.startswith("cairn://") for line in up.stdout)
-            assert len(cluster.running()) == 2
-            up.send_signal(signal.SIGTERM)
-            assert up.wait(60) == 0
+        assert any(line.startswith("cairn://") for line in up.stdout)
+        assert len(cluster.running()) == 2
+        up.send_signal(signal.SIGTERM)
+        assert up.communicate(timeout=60)[1] == ""
+        assert up.returncode == 0
         assert cluster.running() == {}
+
+
+def test_foreground_tells_of_a_member_that_ends(tmp_path: Path) -> None:
+    """Without --detach, up says which member has ended, and ends itself when none is left."""
+    command = [*CAIRN, "up", "--dir", str(tmp_path), "--namenodes", "1", "--datanodes", "2"]
+    with (
+        Cluster(tmp_path) as cluster,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as up,
+    ):
+        assert up.stdout is not None
+        assert any(line.startswith("cairn://") for line in up.stdout)
+        cluster.kill("datanode-2")
+        assert up.stderr is not None
+        assert up.stderr.readline().startswith("cairn: up: datanode-2 has ended")
+        assert sorted(cluster.running()) == ["datanode-1", "namenode-1"]
+        cluster.stop()
+        assert up.wait(60) == 0
 
 
 def test_members_are_seen_by_ps_with_role_and_folder(make_cluster: MakeCluster) -> None:
@@ -87,7 +105,7 @@ def test_members_are_seen_by_ps_with_role_and_folder(make_cluster: MakeCluster) 
 def test_two_at_once_start_one_cluster(tmp_path: Path) -> None:
     """Two `up` on one new folder are serialized: one cluster comes of it, and both report its address."""
     with Cluster(tmp_path / "c") as cluster:
-        command = [*CAIRN, "up", "--dir", str(tmp_path / "c"), "--datanodes", "1", "--detach"]
+        command = [*CAIRN, "up", "--dir", str(tmp_path / "c"), "--namenodes", "1", "--datanodes", "1", "--detach"]
         runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
         outputs = [run.communicate(timeout=100)[0] for run in runs]
         assert [run.returncode for run in runs] == [0, 0]
