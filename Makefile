@@ -78,12 +78,14 @@ mkdir -p $(1) && $(PY) -m grpc_tools.protoc -I.build --python_out=$(1) --pyi_out
 	$(PROTOS:%=.build/cairnfs/%)
 endef
 
-# What runs CairnFS, and the demo. The newest Python from 3.11 on that can make a virtual environment is taken; on
-# Debian and Ubuntu that takes python3-venv.
+# What runs CairnFS, and the demo. tests/choose_python finds a Python that can make a virtual environment.
 $(RUNTIME): pyproject.toml
 	@mkdir -p .build && ln -sfn .. $(LINK)
-	@python=$$(tests/choose_python) && echo "setting up $(VENV) with $$($$python --version)" && \
-	if ! $(PY) -c '' 2>/dev/null; then rm -rf $(VENV) && $$python -m venv $(VENV); fi
+	@if ! $(PY) -c '' 2>/dev/null; then \
+		python=$$(tests/choose_python); \
+		echo "setting up $(VENV) with $$($$python --version)"; \
+		rm -rf $(VENV) && $$python -m venv $(VENV); \
+	fi
 	@$(PY) -m pip install --quiet --editable '.[demo]'
 	@touch $@
 
