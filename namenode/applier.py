@@ -1,7 +1,7 @@
 """The thread that owns the state machine: it applies what is committed, and answers queries.
 
 Raft's thread waits for the log's disk; this one does not wait for the state's, for entries are
-applied in one transaction that is committed a few times a second: the log is what lasts, and what
+applied in one transaction that is committed once a second: the log is what lasts, and what
 a crash takes from the state is applied again. A query sees everything applied before it.
 """
 
@@ -16,8 +16,8 @@ from cairnfs.namenode.raft import Entry, EntryKind
 from cairnfs.namenode.state.machine import StateMachine
 from cairnfs.namenode.state.sessions import Outcome
 
-COMMIT_INTERVAL_S = 0.2
-COMMIT_ITEMS = 1_000
+COMMIT_INTERVAL_S = 1.0
+COMMIT_ITEMS = 2_000
 
 Action = Callable[[StateMachine], None]
 Settle = Callable[[list[Outcome]], None]

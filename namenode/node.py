@@ -52,7 +52,9 @@ from cairnfs.namenode.state.sessions import Outcome
 
 BATCH_ITEMS_MAX = 1_024
 BATCH_BYTES_MAX = 2 << 20
-BATCHES_IN_FLIGHT_MAX = 2
+# One: what comes meanwhile goes as one. With two, eight writers split over twice as many syncs and got 2.8 to 3.5
+# thousand operations/s through, with one 3.5; 128 in flight get 20 thousand either way.
+BATCHES_IN_FLIGHT_MAX = 1
 PROPOSALS_WAITING_MAX = 20_000
 ROOM_TIMEOUT_S = 10.0
 COMPACTION_STEP = 1_000
