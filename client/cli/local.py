@@ -58,13 +58,14 @@ def up_command(directory: Path, *, namenodes: str | None, datanodes: int | None,
 
 
 def _start(cluster: LocalCluster, namenodes: int | None, datanodes: int | None) -> None:
+    """Nothing is printed before the cluster serves: `$(cairn up … | tail -n 1)` is its address, or empty."""
     started = cluster.start(namenodes=namenodes, datanodes=datanodes)
+    cluster.wait_until_serving(timeout_s=START_TIMEOUT_S)
     up_before = [program.name for program in cluster.programs if program.name not in started]
     if up_before:
         write_line(f"already up: {', '.join(up_before)}")
     if started:
         write_line(f"started: {', '.join(started)}")
-    cluster.wait_until_serving(timeout_s=START_TIMEOUT_S)
     click.echo(cluster.plan.address)
 
 

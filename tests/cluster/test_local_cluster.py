@@ -134,6 +134,7 @@ def test_a_member_that_cannot_start_is_quoted(make_cluster: MakeCluster) -> None
     assert run.returncode == 3
     assert "namenode-1 has ended" in run.stderr
     assert "nonsense" in run.stderr
+    assert run.stdout == ""
     assert run.stderr.count("\n") == 1
 
 
