@@ -1,6 +1,6 @@
 """`make bench`: speed and memory through the Python API, on a real cluster of 3 namenodes and 3 datanodes.
 
-    python -m tests.bench [--mib 1024] [--rounds 3] [--only WORD] [--dir DIR]
+    python -m tests.bench [--mib 1024] [--rounds 3] [--only GROUP] [--dir DIR]
 
 Everything runs on this machine, namenodes and datanodes with fsync and three replicas. Rows that compare are alternated
 in one run and quote medians. Cold reads restart the datanodes and drop the page cache (root), for pages that a
@@ -27,21 +27,21 @@ def main() -> int:
     parser.add_argument("--mib", type=int, default=1024, help="size of the big file")
     parser.add_argument("--rounds", type=int, default=3, help="how often rows that compare are repeated")
     parser.add_argument("--files", type=int, default=200_000, help="files for the memory and restart rows")
-    parser.add_argument("--only", default="", help="only groups whose name has this word")
     parser.add_argument("--dir", type=Path, help="where to work (a temporary folder)")
-    options = parser.parse_args()
     groups = {
         "data": data_rows.measure,
         "metadata": metadata_rows.measure,
         "command": command_rows.measure,
         "memory": memory_rows.measure,
     }
+    parser.add_argument("--only", choices=groups, help="only this group of rows")
+    options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="cairn-bench-", dir=options.dir))
     console = Console()
     rows: list[Row] = []
     try:
         for name, measure in groups.items():
-            if options.only in name:
+            if options.only in (None, name):
                 with Cluster(folder / name) as cluster:
                     cluster.up(namenodes=3, datanodes=3)
                     bench = Bench(folder, cluster, options.mib << 20, options.rounds, options.files)
