@@ -8,6 +8,10 @@ from cairnfs.common.transfer import Bytes
 KEPT_MAX = 24
 
 
+class _Buffer(bytearray):
+    """Memory that was taken here: only such comes back, never that of an application."""
+
+
 class PieceBuffers:
     """Safe for many threads; a buffer that is never given back is left to the garbage collector."""
 
@@ -19,9 +23,12 @@ class PieceBuffers:
         try:
             return self._free.pop()
         except IndexError:
-            return bytearray(PIECE_BYTES_MAX)
+            return _Buffer(PIECE_BYTES_MAX)
 
     def give(self, piece: Bytes) -> None:
-        """Take back the buffer under a piece that fills it; parts of one may still be in use, and are passed over."""
-        if isinstance(piece, memoryview) and len(piece) == PIECE_BYTES_MAX and isinstance(piece.obj, bytearray):
+        """Take back the buffer under a piece that fills it; parts of one may still be in use, and are passed over.
+
+        So is memory that was not taken here: pieces of an application's own bytes come by this way too.
+        """
+        if isinstance(piece, memoryview) and len(piece) == PIECE_BYTES_MAX and isinstance(piece.obj, _Buffer):
             self._free.append(piece.obj)
