@@ -47,10 +47,13 @@ class TransferPool:
             self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="cairn-transfer")
         self._parts.append(self._executor.submit(self._run, part))
         while len(self._parts) > 2 * self._threads:
-            self._parts.popleft().result()
+            if self._parts[0].exception() is not None:
+                self.finish()  # what failed first may be any of them
+            self._parts.popleft()
 
     def _run(self, part: Callable[[], None]) -> None:
         try:
+            self.moved(0)
             part()
         except BaseException:
             self._stop.set()
@@ -81,7 +84,7 @@ class TransferPool:
         """Wait for every part so far; raises the error that stopped the others, not what it stopped them with."""
         first: BaseException | None = None
         while self._parts:
-            error = self._parts[0].exception()
+            error = None if self._parts[0].cancelled() else self._parts[0].exception()
             self._parts.popleft()
             if error is not None and (first is None or isinstance(first, Stopped)):
                 first = error
