@@ -8,7 +8,7 @@ session lets the orphan go, and the namenode drops it.
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from cairnfs.client.paths import Path, absolute, encode, join, parent_of
@@ -195,16 +195,19 @@ def _send(
 
 
 def fill(source: BinaryIO, into: memoryview) -> int:
-    """Read until `into` is full or the source ends; how much that was."""
+    """Read until `into` is full or the source ends; how much that was. BlockingIOError where it will not wait."""
     readinto = getattr(source, "readinto", None)
     done = 0
     while done < len(into):
         if readinto is not None:
             count = readinto(into[done:])
         else:
-            data = source.read(len(into) - done)
-            count = len(data)
-            into[done : done + count] = data
+            read: Callable[[int], bytes | None] = source.read  # None: as RawIOBase has it, where that does not block
+            data = read(len(into) - done)
+            count = None if data is None else len(data)
+            into[done : done + (count or 0)] = data or b""
+        if count is None:  # not its end: taken for that, a part would pass for the whole
+            raise BlockingIOError(errno.EAGAIN, "the source has no bytes yet and does not wait: make it blocking")
         if not count:
             break
         done += count
