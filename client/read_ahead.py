@@ -21,7 +21,7 @@ class ReadAhead:
         self._threads = threads
         self._expected = 0
         self._streak = 0
-        self._chunks: dict[int, tuple[Future[None], bytearray]] = {}
+        self._chunks: dict[int, tuple[Future[None], bytearray, int]] = {}  # what comes, into what, and how much
         self._free: list[bytearray] = []
 
     def read_into(self, offset: int, into: memoryview, size: int) -> None:
@@ -38,15 +38,17 @@ class ReadAhead:
         while done < len(into):
             at = offset + done
             index = at // CHUNK_BYTES
+            first = at - index * CHUNK_BYTES
+            length = min(CHUNK_BYTES - first, len(into) - done)
+            if index in self._chunks and self._chunks[index][2] < first + length:
+                self.drop()  # the file has grown since
             self._fetch(index, size)
-            future, chunk = self._chunks[index]
+            future, chunk, _ = self._chunks[index]
             try:
                 future.result()
             except BaseException:
                 del self._chunks[index]
                 raise
-            first = at - index * CHUNK_BYTES
-            length = min(CHUNK_BYTES - first, len(into) - done)
             into[done : done + length] = memoryview(chunk)[first : first + length]
             done += length
             if first + length == CHUNK_BYTES:
@@ -55,7 +57,7 @@ class ReadAhead:
 
     def drop(self) -> None:
         """Forget the chunks: the file has changed, or is read elsewhere."""
-        for future, chunk in self._chunks.values():
+        for future, chunk, _ in self._chunks.values():
             if future.cancel() or future.done():
                 self._free.append(chunk)
         self._chunks.clear()
@@ -71,4 +73,4 @@ class ReadAhead:
             if each not in self._chunks:
                 chunk = self._free.pop() if self._free else bytearray(CHUNK_BYTES)
                 part = memoryview(chunk)[: min(CHUNK_BYTES, size - start)]
-                self._chunks[each] = (self._threads().submit(self._read_into, start, part), chunk)
+                self._chunks[each] = (self._threads().submit(self._read_into, start, part), chunk, len(part))

@@ -90,3 +90,19 @@ def test_a_failure_is_raised_and_the_chunk_asked_for_again(threads: ThreadPoolEx
         read(ahead, 50, 100)
     source.is_broken = False
     assert read(ahead, 50, 100) == DATA[50:150]
+
+
+def test_a_file_that_has_grown_is_read_from_the_file(threads: ThreadPoolExecutor) -> None:
+    """A chunk that was fetched when the file ended within it has nothing of what came after."""
+    ahead = ReadAhead(Source().read_into, lambda: threads)
+
+    def read_of(size: int, offset: int, length: int) -> bytes:
+        into = bytearray(length)
+        ahead.read_into(offset, memoryview(into), size)
+        return bytes(into)
+
+    size = 3 * CHUNK + 10
+    for at in range(0, size - 10, 50):
+        assert read_of(size, at, 50) == DATA[at : at + 50]
+    assert read_of(size, size - 10, 5) == DATA[size - 10 : size - 5]
+    assert read_of(size + 60, size - 5, 30) == DATA[size - 5 : size + 25]
