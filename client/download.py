@@ -28,6 +28,7 @@ from cairnfs.common.operations import READ, FileMap, OpenFile, ReadLink, Target
 STRETCH_BYTES = 16 << 20
 OPENS_AHEAD = 64
 _RETRY_BYTES = 1 << 20
+_NAME_BYTES_KEPT = 100  # of a temporary file's: with what is added it stays below 255
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -97,7 +98,8 @@ def _temporary(local: str, mode: int) -> Iterator[tuple[int, tuple[str, str]]]:
         if not stat.S_ISREG(os.stat(target).st_mode):
             raise OSError(errno.EINVAL, "not a regular file: it will not be replaced", local)
     folder, name = os.path.split(target)
-    temporary = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(6)}.cairn")
+    shortened = os.fsdecode(os.fsencode(name)[:_NAME_BYTES_KEPT])
+    temporary = os.path.join(folder, f".{shortened}.{secrets.token_hex(6)}.cairn")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileNotFoundError:
@@ -135,6 +137,8 @@ def _fetch(services: Services, handle: FileHandle, descriptor: int, pool: Transf
     except BaseException:
         pool.stop()  # before the descriptor is closed, and its number another file's
         raise
+    if handle.size < size:
+        raise OSError(errno.ESTALE, "the file was cut while it was fetched: get it again", handle.shown)
 
 
 def _stretches(part: Part) -> Iterator[Part]:

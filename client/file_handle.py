@@ -53,6 +53,11 @@ class FileHandle:
         self.is_closed = False
 
     @property
+    def shown(self) -> str | bytes:
+        """The path that errors name."""
+        return self._shown
+
+    @property
     def reader(self) -> ContentReader:
         """Reads what is committed."""
         return self._reader
@@ -77,9 +82,9 @@ class FileHandle:
                 if not self._buffer.covers(offset, offset + len(into)):
                     self._reader.read_into(offset, into)
                 self._buffer.overlay(offset, into)
-                return len(into)
-            self._ahead.read_into(offset, into, size)
-            return len(into)
+            else:
+                self._ahead.read_into(offset, into, size)
+            return max(0, min(len(into), self.size - offset))  # others may have cut it meanwhile
 
     def write(self, offset: int, data: memoryview) -> int:
         """Take bytes for `offset`, or for the end of the file with `append`; all of them."""
@@ -219,8 +224,8 @@ class FileHandle:
 
     def _note(self, record: bytes) -> None:
         """The namenode has told new attributes: what is known of the content is old."""
+        self._reader.forget()  # first: a fetch that is under way in another thread notes an older size at its end
         self._size = Attributes.unpack(record).size
-        self._reader.forget()
         self._ahead.drop()
 
     def _fetch(self, offset: int) -> FileMap:

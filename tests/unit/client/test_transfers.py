@@ -25,6 +25,7 @@ from cairnfs.common.operations import (
     Publish,
     Replica,
     ReportCorrupt,
+    SetAttributes,
     WriteFile,
 )
 from cairnfs.namenode.state.commands import UpdateReplicas
@@ -551,3 +552,67 @@ def test_a_bytearray_of_the_caller_stays_the_callers(fs: FileSystem) -> None:
         two.write(b"2" * (PIECE_BYTES_MAX - 1))
     assert mine == BIG
     assert fs.cat_file("/other") == b"1" * (PIECE_BYTES_MAX - 1)
+
+
+def test_a_local_name_may_be_as_long_as_names_are(fs: FileSystem, local: Path) -> None:
+    """The temporary file beside a name of 255 bytes, few of its characters ASCII, has a shorter one."""
+    name = "文" * 85
+    fs.pipe_file(f"/{name}", BIG)
+    fs.get(f"/{name}", local / name)
+    assert names_in(local) == [name]
+
+
+@pytest.mark.parametrize("verb", ["readinto", "read"])
+def test_a_source_that_has_nothing_yet_has_not_ended(fs: FileSystem, verb: str) -> None:
+    """A pipe that does not block and is empty for now is an error: what came so far is not taken for the whole."""
+
+    class Pipe:
+        def __init__(self) -> None:
+            self.given = 0
+
+        def readinto(self, into: memoryview) -> int | None:
+            self.given += 1
+            into[:3] = b"abc"
+            return 3 if self.given == 1 else None
+
+        def read(self, count: int) -> bytes | None:
+            self.given += 1
+            return b"abc" if self.given == 1 else None
+
+    source = Pipe()
+    if verb == "read":
+        del Pipe.readinto
+    with pytest.raises(BlockingIOError, match="does not wait"):
+        fs.pipe_file("/f", source)  # type: ignore[arg-type]
+    assert not fs.exists("/f")
+
+
+def cut_during(namenode: MemoryNamenode, fs: FileSystem, blocks: MemoryBlocks, path: str, size: int) -> None:
+    """Another client cuts the file, and the datanodes have deleted its block since."""
+    fs.truncate(path, size)
+    for node in blocks.nodes.values():
+        node.copies.clear()
+
+
+def test_a_file_that_is_cut_during_a_get_is_not_filled_up(
+    fs: FileSystem, local: Path, namenode: MemoryNamenode, blocks: MemoryBlocks
+) -> None:
+    """Zeros that were never in the file do not pass for its bytes: get says that it was cut."""
+    fs.pipe_file("/f", BIG)
+
+    def cut(_: int) -> None:
+        if namenode.count(SetAttributes) == 0:
+            cut_during(namenode, fs, blocks, "/f", 0)
+
+    error = failure(fs.get, "/f", local / "f", threads=1, progress=cut)
+    assert error.errno == errno.ESTALE
+    assert names_in(local) == []
+
+
+def test_a_reader_sees_a_file_that_was_cut_end(fs: FileSystem, namenode: MemoryNamenode, blocks: MemoryBlocks) -> None:
+    """A read that finds the blocks gone ends where the file ends now, and is not filled up with zeros."""
+    fs.pipe_file("/f", BIG)
+    with fs.open("/f", "rb", buffering=0) as file:
+        assert file.read(10) == BIG[:10]
+        cut_during(namenode, fs, blocks, "/f", 0)
+        assert file.read(10) == b""
