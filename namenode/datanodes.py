@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from cairnfs.common.blocks import BLOCK_BYTES_MAX
 from cairnfs.common.errors import NoSpace, NotEnoughDatanodes, Refused
 from cairnfs.common.operations import FileSystemStatus
+from cairnfs.namenode.block_reports import Unsettled
 from cairnfs.namenode.placement import Candidate, place_block
 from cairnfs.namenode.state.machine import StateMachine
 from cairnfs.namenode.state.schema import ClusterSettings
@@ -31,6 +32,7 @@ class Health:
     transfers: int
     heard_at_s: float
     report_due: bool = True
+    asked: Unsettled | None = None  # since when a report is awaited: what it cannot know
     ordered: dict[int, float] = field(default_factory=dict)
 
 
@@ -49,6 +51,7 @@ class DatanodeTable:
             known = self._nodes.get(node)
             if known is not None:
                 health.report_due = known.report_due
+                health.asked = known.asked
                 health.ordered = known.ordered
             self._nodes[node] = health
 
@@ -57,6 +60,7 @@ class DatanodeTable:
         with self._lock:
             for health in self._nodes.values():
                 health.report_due = True
+                health.asked = None
                 health.ordered.clear()
 
     def is_report_due(self, node: int) -> bool:
@@ -64,11 +68,29 @@ class DatanodeTable:
         with self._lock:
             return self._nodes[node].report_due
 
+    def want_report(self, node: int) -> None:
+        """The datanode owes a full report from now on."""
+        with self._lock:
+            if node in self._nodes:
+                self._nodes[node].report_due = True
+
+    def note_asked(self, node: int, unsettled: Unsettled) -> None:
+        """The datanode is asked for its report; of several times the first counts, for it may answer that one."""
+        with self._lock:
+            health = self._nodes[node]
+            health.asked = health.asked or unsettled
+
+    def asked(self, node: int) -> Unsettled | None:
+        """What a report of this datanode cannot know; None where none was asked for."""
+        with self._lock:
+            return self._nodes[node].asked if node in self._nodes else None
+
     def note_report(self, node: int) -> None:
         """A full report has been taken in."""
         with self._lock:
             if node in self._nodes:
                 self._nodes[node].report_due = False
+                self._nodes[node].asked = None
 
     def select_orders(
         self, node: int, deletions: Sequence[tuple[int, int]], *, repeat_after_s: float

@@ -10,7 +10,7 @@ from cairnfs.common.address import split_host_port
 from cairnfs.common.channels import PROTOCOL_VERSION
 from cairnfs.common.errors import BadConfig
 from cairnfs.common.logs import EventLogger
-from cairnfs.namenode.block_reports import Held, Known, ReportDifference, compare_report
+from cairnfs.namenode.block_reports import Held, Known, ReportDifference, Unsettled, compare_report
 from cairnfs.namenode.datanodes import DatanodeTable, Health
 from cairnfs.namenode.node import Node, Proposal
 from cairnfs.namenode.state.commands import (
@@ -74,6 +74,7 @@ class RegistryService(datanode_pb2_grpc.RegistryServicer):
             return reply(result=reply.UNAVAILABLE, message=outcome.message)
         node = decode_node_registered(outcome.body).node
         self._datanodes.hear(node, _health(request.uuid, request.address, request.volumes, 0))
+        self._datanodes.want_report(node)
         _log.info("datanode_registered", node=node, uuid=request.uuid, address=request.address)
         return reply(
             result=reply.REGISTERED,
@@ -109,7 +110,9 @@ class RegistryService(datanode_pb2_grpc.RegistryServicer):
         node = request.node_id
         if request.deleted:
             self._propose(ConfirmDeletions(node, [(one.block, one.generation) for one in request.deleted]))
-        reply.report_blocks = self._datanodes.is_report_due(node)
+        if self._datanodes.is_report_due(node):
+            self._datanodes.note_asked(node, self._node.inspect(_unsettled))  # before it begins to look
+            reply.report_blocks = True
         deletions = self._node.inspect(lambda state: state.deletions(node, ORDERS_PER_HEARTBEAT))
         for block, generation in self._datanodes.select_orders(node, deletions, repeat_after_s=ORDER_REPEAT_S):
             order = datanode_pb2.DeleteReplica(block=block, generation=generation)
@@ -128,6 +131,10 @@ class RegistryService(datanode_pb2_grpc.RegistryServicer):
         if not self._node.is_serving:
             return reply(accepted=False, message="this namenode does not lead")
         node = first.node_id
+        unsettled = self._datanodes.asked(node)
+        if unsettled is None:
+            self._datanodes.want_report(node)
+            return reply(accepted=False, message="the report was not asked for: it will be with the next heartbeat")
         parts = _chain(first, request_iterator)
         held = [Held(one.block, one.generation, one.length) for part in parts for one in part.held]
         known, blocks, next_block = self._node.inspect(lambda state: _look_up(state, node, held))
@@ -135,7 +142,7 @@ class RegistryService(datanode_pb2_grpc.RegistryServicer):
         if strange:
             _log.error("report_of_unknown_blocks", node=node, blocks=len(strange), first=strange[0])
             return reply(accepted=False, message=f"block {strange[0]} has never been allocated in this cluster")
-        difference = compare_report(known, held, blocks)
+        difference = compare_report(known, held, blocks, unsettled)
         if not self._settle(node, difference):
             return reply(accepted=False, message="the leadership is changing")
         self._datanodes.note_report(node)
@@ -178,6 +185,10 @@ class RegistryService(datanode_pb2_grpc.RegistryServicer):
         self._node.propose([Proposal(internal_item(command), on_outcome)])
         done.wait(PROPOSAL_TIMEOUT_S)
         return outcomes[0]
+
+
+def _unsettled(state: StateMachine) -> Unsettled:
+    return Unsettled(state.open_blocks(), state.next_block())
 
 
 def _look_up(state: StateMachine, node: int, held: list[Held]) -> tuple[list[Known], dict[int, tuple[int, int]], int]:

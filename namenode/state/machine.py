@@ -269,6 +269,11 @@ class StateMachine:
         with self._reading() as view:
             return view.block(block)
 
+    def open_blocks(self) -> frozenset[int]:
+        """All blocks that are being written."""
+        with self._reading() as view:
+            return frozenset(view.open_blocks())
+
     def next_block(self) -> int:
         """The number that the next block will have: blocks from it on do not exist yet."""
         with self._reading() as view:

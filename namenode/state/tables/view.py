@@ -165,6 +165,11 @@ class View:
         prefix = schema.u64_key(session)
         return [schema.unpack_u64_pair(key)[1] for key, _ in self.rows.scan(self.tables.writers, prefix, prefix)]
 
+    def open_blocks(self) -> Iterator[int]:
+        """The blocks that any session has open."""
+        for key, _ in self.rows.scan(self.tables.writers, b""):
+            yield schema.unpack_u64_pair(key)[1]
+
     def counters(self) -> Counters:
         """The counters as the transaction found them."""
         record = self._get(schema.META_COUNTERS, None, self.tables.meta)

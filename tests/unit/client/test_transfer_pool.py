@@ -2,7 +2,6 @@
 
 import errno
 import threading
-from collections.abc import Callable
 
 import pytest
 
@@ -11,9 +10,10 @@ from cairnfs.client.transfers import Stopped, TransferPool
 WAIT_S = 10.0
 
 
-def parts_of(pool: TransferPool) -> list[Callable[[], None]]:
-    """The first goes on until it is stopped, the second fails; many wait behind them."""
+def run(pool: TransferPool, has_begun: threading.Event, *, stops: bool = False) -> list[int]:
+    """The first part goes on until it is stopped, the second fails, more wait behind them; which of those were run."""
     has_failed = threading.Event()
+    ran: list[int] = []
 
     def goes_on() -> None:
         has_failed.wait(WAIT_S)
@@ -21,54 +21,49 @@ def parts_of(pool: TransferPool) -> list[Callable[[], None]]:
             pool.moved(1)
 
     def fails() -> None:
+        has_begun.wait(WAIT_S)
         has_failed.set()
         raise OSError(errno.ENOSPC, "full")
 
-    return [goes_on, fails, *[lambda: None] * 20]
+    with pool:
+        pool.submit(goes_on)
+        pool.submit(fails)
+        for _ in range(2):
+            pool.submit(lambda: ran.append(1))
+        has_begun.set()
+        if stops:
+            pool.stop()
+            raise Stopped("as a part met it")
+        for _ in range(20):
+            pool.submit(lambda: ran.append(1))
+    return ran
 
 
 def test_what_failed_comes_out_of_submit() -> None:
     """Not the Stopped of a part that was under way before it: whoever submits sees why."""
-    with pytest.raises(OSError, match="full"), TransferPool(2, None) as pool:
-        for part in parts_of(pool):
-            pool.submit(part)
+    with pytest.raises(OSError, match="full"):
+        run(TransferPool(2, None), threading.Event())
 
 
 def test_what_failed_comes_out_after_a_stop() -> None:
-    """Parts that were cancelled are no error of their own."""
-    barrier = threading.Event()
-
-    def stopped_early(pool: TransferPool) -> None:
-        pool.submit(lambda: barrier.wait(WAIT_S) and None)
-        for _ in range(4):
-            pool.submit(lambda: None)
-        releaser = threading.Timer(0.05, barrier.set)
-        releaser.start()
-        pool.stop()
-        releaser.join()
-        raise Stopped("by another part")
-
-    with pytest.raises(Stopped), TransferPool(2, None) as pool:
-        pool.submit(lambda: barrier.wait(WAIT_S) and None)
-        stopped_early(pool)
+    """Parts that were cancelled are no errors of their own."""
+    with pytest.raises(OSError, match="full"):
+        run(TransferPool(2, None), threading.Event(), stops=True)
 
 
 def test_nothing_is_begun_once_it_is_stopped() -> None:
     """A part that still waits when another fails is not run."""
     ran: list[int] = []
-    has_begun = threading.Event()
+    pool = TransferPool(2, None)
     may_fail = threading.Event()
 
     def fails() -> None:
-        has_begun.set()
         may_fail.wait(WAIT_S)
         raise OSError(errno.EIO, "broken")
 
-    with pytest.raises(OSError, match="broken"), TransferPool(2, None) as pool:
-        pool.submit(fails)
-        pool.submit(fails)
-        has_begun.wait(WAIT_S)
-        pool.submit(lambda: ran.append(1))
-        may_fail.set()
+    for part in (fails, fails, lambda: ran.append(1)):
+        pool.submit(part)
+    may_fail.set()
+    with pytest.raises(OSError, match="broken"), pool:
         pool.finish()
     assert ran == []
