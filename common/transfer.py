@@ -115,8 +115,13 @@ class Wire:
 
     def send_bytes(self, *parts: Bytes) -> None:
         """Send the buffers one after the other; TimeoutError where not all is taken in time."""
-        if self.send_within([memoryview(part) for part in parts if len(part)], self.timeout_s):
-            raise TimeoutError(f"{self.peer} did not take what was sent within {self.timeout_s:g} s")
+        deadline = time.monotonic() + self.timeout_s
+        left = self.send_within([memoryview(part) for part in parts if len(part)], self.timeout_s)
+        while left:  # the time is up, or a signal has cut the call short
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError(f"{self.peer} did not take what was sent within {self.timeout_s:g} s")
+            left = self.send_within(left, left_s)
 
     def send_within(self, parts: list[memoryview], timeout_s: float) -> list[memoryview]:
         """Send the buffers for at most this long; what is left of them."""

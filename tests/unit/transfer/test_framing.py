@@ -1,5 +1,6 @@
 """The frames: bounds, deadlines, and what is not this protocol."""
 
+import signal
 import socket
 import struct
 import threading
@@ -163,3 +164,31 @@ def test_checksums_are_one_a_run(length: int) -> None:
     assert len(checksums(data)) == checksums_bytes(length)
     assert checksums(data)[:4] == checksums(memoryview(data)[:CHECKSUM_RUN_BYTES])[:4]
     assert checksums(bytes(32)) == 0x8A9136AA.to_bytes(4, "little")
+
+
+def test_a_signal_does_not_cut_a_send_short(pair: tuple[Wire, socket.socket]) -> None:
+    """A process that gets signals (a profiler's timer, Ctrl-Z and fg) still sends every byte to a slow receiver."""
+    wire, raw = pair
+    wire.timeout_s = 20.0
+    whole = bytes(range(256)) * (16 * PIECE_BYTES_MAX // 256)
+    received = bytearray()
+
+    def receive_slowly() -> None:
+        while len(received) < len(whole) and (got := raw.recv(64 << 10)):
+            received.extend(got)
+            pause.wait(0.0005)
+
+    pause = threading.Event()
+    receiver = threading.Thread(target=receive_slowly)
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
+    try:
+        receiver.start()
+        wire.send_bytes(whole)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        pause.set()
+        wire.shutdown()
+        receiver.join()
+    assert received == whole
