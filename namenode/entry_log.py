@@ -6,7 +6,8 @@
 
 All little-endian. A frame is one append(), synced before the next is written; its sequence rises by one. An entry at or
 below an index that is there replaces it and what follows, so nothing is overwritten. Segments are numbered in the order
-of their making, preallocated (a file that grows costs a journal commit with each sync), and deleted whole.
+of their making, filled with zeros before they are used (else each sync commits the file system's journal too: 0.31
+against 0.19 ms, three nodes on one disk), and deleted whole.
 
 What a crash may leave is one frame, the last, of which not every page has reached the disk: its entries
 were not acknowledged, and it is wiped. A frame that does not hold and has a whole one after it was
@@ -25,7 +26,7 @@ from crc32c import crc32c
 from cairnfs.common.errors import BadConfig, CorruptData
 from cairnfs.namenode.raft import Compacted, Entry, EntryKind, Unavailable
 
-SEGMENT_BYTES = 16 << 20
+SEGMENT_BYTES = 4 << 20
 VERSION = 1
 
 _SEGMENT = Struct("<8sIQI")
@@ -202,8 +203,7 @@ class EntryLog:
         handle = os.open(self._path(number), os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
         self._files[number] = handle
         salt = int.from_bytes(os.urandom(8), "little")
-        os.posix_fallocate(handle, 0, size)
-        _write(handle, _segment_head(salt), 0)
+        _write(handle, _segment_head(salt) + bytes(size - _SEGMENT.size), 0)
         os.fsync(handle)
         sync_directory(self._directory)
         self._salts[number] = salt
