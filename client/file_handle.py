@@ -6,10 +6,11 @@
 
 `flush` makes everything durable and visible, as fsync. With `append` the place of the bytes is
 decided when they are committed. What a failed write or flush could not save is lost, and every later
-call says so.
+call says so. After a fork() the child has the parent's sockets, and may use none of them.
 """
 
 import errno
+import os
 import threading
 
 from cairnfs.client.block_stream import BlockStream
@@ -40,6 +41,7 @@ class FileHandle:
         self._epoch = epoch
         self._shown = shown
         self._append = append
+        self._pid = os.getpid()
         self._lock = threading.RLock()
         self._reader = ContentReader(services.replicas, self._fetch, opened, timeout_s=services.datanode_timeout_s)
         self._ahead = ReadAhead(self._reader.read_into, lambda: services.readers)
@@ -72,6 +74,7 @@ class FileHandle:
 
     def read_into(self, offset: int, into: memoryview) -> int:
         """Fill `into` from `offset` on; how many bytes there were before the file's end."""
+        self._check_process()
         with self._lock:
             self._settle_for_reading(offset, offset + len(into))
             size = self.size
@@ -88,6 +91,7 @@ class FileHandle:
 
     def write(self, offset: int, data: memoryview) -> int:
         """Take bytes for `offset`, or for the end of the file with `append`; all of them."""
+        self._check_process()
         with self._lock:
             self._check()
             if self._append:
@@ -104,9 +108,12 @@ class FileHandle:
 
     def flush(self, *, seal: bool = False) -> None:
         """Make everything that was written durable and visible; with `seal` nothing more will be written."""
+        self._check_process()
         with self._lock:
             if self._buffer is None and self._stream is None:
                 return
+            if self._caller.namenode.epoch != self._epoch and self._is_saved and self._failure is None:
+                return  # the session has expired, and took nothing along
             self._check()
             try:
                 self._commit(seal=seal)
@@ -119,6 +126,7 @@ class FileHandle:
 
     def truncate(self, size: int) -> None:
         """Set the size."""
+        self._check_process()
         with self._lock:
             self.flush()
             self._check()
@@ -127,6 +135,9 @@ class FileHandle:
 
     def close(self) -> None:
         """Flush, and let the file go; raises where the flush fails, but closes all the same."""
+        if os.getpid() != self._pid:
+            self.is_closed = True  # the parent's file stays as it is
+            return
         with self._lock:
             if self.is_closed:
                 return
@@ -143,6 +154,10 @@ class FileHandle:
 
     # --- writing ---------------------------------------------------------------------------------
 
+    def _check_process(self) -> None:
+        if os.getpid() != self._pid:
+            raise RuntimeError("this file was opened before a fork: connect and open it again in the child process")
+
     def _check(self) -> None:
         if self._failure is not None:
             raise self._failure
@@ -152,6 +167,12 @@ class FileHandle:
                 "what was not flushed before is lost, open the file again"
             )
             raise self._failure
+
+    @property
+    def _is_saved(self) -> bool:
+        """Whether nothing waits to be committed."""
+        has_runs = self._buffer is not None and bool(self._buffer.runs)
+        return not has_runs and (self._stream is None or not self._stream.run_count)
 
     def _make_room(self, buffer: WriteBuffer) -> None:
         if not self._append and buffer.end <= self._caller.settings().inline_max:

@@ -38,8 +38,10 @@ class FileSystem(Namespace):
 
     def close(self) -> None:
         """End the session: files that are still open are lost to their users."""
-        self._services.close()
-        self._caller.namenode.close()
+        try:
+            self._services.close()
+        finally:
+            self._caller.namenode.close()
 
     def __enter__(self) -> "FileSystem":
         return self

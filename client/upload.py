@@ -81,8 +81,10 @@ class Upload:
 
     def close(self) -> None:
         """Let it go: what has no name is dropped."""
-        self._stream.abandon()
-        self._caller.namenode.release(self.ino, self._epoch)
+        try:
+            self._stream.abandon()
+        finally:
+            self._caller.namenode.release(self.ino, self._epoch)
 
 
 def upload_bytes(services: Services, data: memoryview, path: Path, permissions: int, *, exclusive: bool) -> None:
