@@ -121,8 +121,13 @@ class TransferServer:
                 return
             is_refused = count >= self._connections_max
             thread = threading.Thread(target=self._serve, args=(wire, is_refused), name=f"transfer-{wire.peer}")
+            try:
+                thread.start()
+            except RuntimeError as error:  # no more threads: this one is turned away, those that come later may not be
+                log.warning("connection_refused", peer=wire.peer, error=error)
+                wire.close()
+                return
             self._connections[wire] = thread
-            thread.start()
 
     def _serve(self, wire: Wire, is_refused: bool) -> None:
         try:

@@ -165,3 +165,23 @@ def test_stopping_ends_streams_at_once(make_nodes: MakeNodes) -> None:
         for _ in range(100):
             writer.send(bytes(PIECE_BYTES_MAX))
     writer.close()
+
+
+def test_no_thread_for_a_connection_is_no_end_of_the_service(
+    make_nodes: MakeNodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the system gives no more threads the connection is closed; the next one, when there are some, is served."""
+    (node,) = make_nodes(1)
+    start = threading.Thread.start
+
+    def is_out_of_threads(thread: threading.Thread) -> None:
+        if thread.name.startswith("transfer-"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(threading.Thread, "start", is_out_of_threads)
+        assert knock(node.address, b"") == b""
+    with BlockWriter(locate(1, [node.address]), CLUSTER) as writer:
+        writer.send(b"fine")
+        writer.flush()
