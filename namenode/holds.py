@@ -3,7 +3,8 @@
 A namenode that becomes leader starts with an empty table. Every client then announces what it
 holds, and sends again what was not answered; until all have (or a lease has passed), orphans are
 left alone, so nothing that is open is reaped. Each operation counts once, by its sequence: what
-is sent again after a reconnect neither adds nor gives up a hold twice.
+is sent again after a reconnect neither adds nor gives up a hold twice, nor does what an earlier stream of
+the session brings late, when the client has its answer already.
 """
 
 import threading
@@ -12,13 +13,21 @@ from collections.abc import Iterable
 
 
 class _Session:
-    __slots__ = ("counted", "has_announced", "heard_at_s", "inodes")
+    __slots__ = ("answered_through", "counted", "has_announced", "heard_at_s", "inodes")
 
     def __init__(self, now_s: float) -> None:
         self.heard_at_s = now_s
         self.has_announced = False
         self.inodes: Counter[int] = Counter()
         self.counted: set[int] = set()
+        self.answered_through = 0
+
+    def counts(self, sequence: int) -> bool:
+        """Whether an operation is met for the first time; it is not, from then on."""
+        if sequence <= self.answered_through or sequence in self.counted:
+            return False
+        self.counted.add(sequence)
+        return True
 
 
 class HoldTable:
@@ -54,17 +63,15 @@ class HoldTable:
         """The session's operation `sequence` opened `inode`."""
         with self._lock:
             state = self._session(session, now_s)
-            if sequence not in state.counted:
-                state.counted.add(sequence)
+            if state.counts(sequence):
                 self._add(state, inode)
 
     def release(self, session: int, sequence: int, inodes: Iterable[int], now_s: float) -> None:
         """The session's operation `sequence` gave up one hold of each of `inodes`."""
         with self._lock:
             state = self._session(session, now_s)
-            if sequence in state.counted:
+            if not state.counts(sequence):
                 return
-            state.counted.add(sequence)
             for inode in inodes:
                 if state.inodes[inode] <= 1:
                     if state.inodes.pop(inode, 0):
@@ -76,7 +83,10 @@ class HoldTable:
         """The client has these answers, and will not send their operations again."""
         with self._lock:
             state = self._sessions.get(session)
-            if state is not None and state.counted:
+            if state is None:
+                return
+            state.answered_through = max(state.answered_through, answered_through)
+            if state.counted:
                 state.counted = {sequence for sequence in state.counted if sequence > answered_through}
 
     def end(self, session: int) -> None:

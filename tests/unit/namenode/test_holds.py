@@ -84,3 +84,17 @@ def test_answered_operations_are_forgotten() -> None:
     holds.add(1, 11, 7, 0.0)
     holds.release(1, 12, [7], 0.0)
     assert holds.is_held(7)
+
+
+def test_what_comes_late_counts_no_more() -> None:
+    """An open and a release that an old stream brings after their answers have arrived by a new one change nothing."""
+    holds = HoldTable()
+    holds.add(1, 10, 7, 0.0)
+    holds.add(1, 11, 7, 0.0)
+    holds.release(1, 12, [7], 0.0)
+    holds.forget_answered(1, 12)
+    holds.release(1, 12, [7], 0.0)
+    assert holds.is_held(7, 1)
+    holds.add(1, 11, 7, 0.0)
+    holds.release(1, 13, [7], 0.0)
+    assert not holds.is_held(7)
