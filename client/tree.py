@@ -189,13 +189,16 @@ def copy(caller: Caller, source: Path, target: Path) -> None:
     """
     top = top_folder(caller, source)
     to_top = absolute(target)
+    within = OSError(errno.EINVAL, "cannot copy a folder into itself", os.fspath(source), None, os.fspath(target))
     if join(to_top, "").startswith(join(top.path, "")):
-        raise OSError(errno.EINVAL, "cannot copy a folder into itself", os.fspath(source), None, os.fspath(target))
+        raise within
     window = Window()
     below = len(top.path.rstrip("/"))
     modes = {top.ino: Attributes.unpack(caller.ask(GetAttributes(top.ino, b""), Node, source).record).mode}
+    made = Attributes.unpack(caller.ask(_make_folder(to_top, modes[top.ino]), Node, target).record)
+    if _is_within(caller, made, top.ino):  # by way of a link, or of `..`
+        raise within
     try:
-        window.add(caller.submit(_make_folder(to_top, modes[top.ino]), Node, target))
         for folder, page in walk_pages(caller, top, with_attributes=True):
             to_folder = to_top.rstrip("/") + folder.path[below:]
             _copy_page(caller, folder, page, to_folder, window)
@@ -215,6 +218,13 @@ def _copy_page(caller: Caller, folder: Folder, page: Page, to_folder: str, windo
         else:
             operation = CopyFile(folder.ino, name, ROOT_INO, os.fsencode(to))
             window.add(caller.submit(operation, Node, shown, to))
+
+
+def _is_within(caller: Caller, folder: Attributes, ino: int) -> bool:
+    """Whether a folder is `ino` or lies somewhere below it."""
+    while folder.ino not in (ino, ROOT_INO):
+        folder = Attributes.unpack(caller.ask(GetAttributes(folder.parent, b""), Node).record)
+    return folder.ino == ino
 
 
 def _make_folder(path: str, mode: int) -> MakeDirectory:

@@ -318,6 +318,17 @@ def test_rm_raises_the_first_refusal_and_removes_the_rest(forest: FileSystem, na
     assert error.value.errno in (errno.EACCES, errno.ENOTEMPTY)
 
 
+def test_a_folder_is_not_copied_into_itself_by_another_way(fs: FileSystem) -> None:
+    """Through a link, or past `..`, the target lies within the source all the same: EINVAL, and it ends."""
+    fs.makedirs("/a/b/c")
+    fs.mkdir("/x")
+    fs.symlink("/a", "/link")
+    for target in ("/link/copy", "/x/../a/copy", "/link/b/copy"):
+        error = failure(fs.copy, "/a", target, recursive=True)
+        assert error.errno == errno.EINVAL
+        assert len(fs.find("/a", withdirs=True)) < 10
+
+
 def test_copy(forest: FileSystem, namenode: MemoryNamenode) -> None:
     """copy recursive makes the same tree without moving a byte; a folder cannot be copied into itself."""
     namenode.asked.clear()
