@@ -238,9 +238,10 @@ class Outbox:
         self.concurrency = len(self._unanswered)
         settled: list[Pending] = []
         for reply in replies.replies:
-            pending = self._unanswered.pop(reply.sequence, None)
+            pending = self._unanswered.get(reply.sequence)
             if pending is not None:
                 self._take_reply(session, pending, reply)
+                del self._unanswered[reply.sequence]  # last: an answer that makes no sense leaves nobody waiting
                 settled.append(pending)
         return settled
 

@@ -237,6 +237,20 @@ class Session:
     # --- the session's thread ----------------------------------------------------------------------
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except BaseException as error:  # a bug, or a system without threads: nobody may wait for this session any more
+            self._die(ProtocolError(f"the session has failed, call connect() again: {error!r}"))
+            raise
+        finally:
+            with self._lock:
+                self._is_closing = True
+                lost = self._outbox.clear()
+            for pending in lost:
+                pending.error = self._fatal or ClusterUnavailable("the connection was closed before the answer came")
+                pending.settle()
+
+    def _serve(self) -> None:
         while (link := self._connect()) is not None:
             has_served = False
             try:
@@ -248,12 +262,6 @@ class Session:
                 self._unlink(link)
             if not has_served:
                 self._closing.wait(self._search.backoff_s(_chance.random()))
-        with self._lock:
-            self._is_closing = True
-            lost = self._outbox.clear()
-        for pending in lost:
-            pending.error = self._fatal or ClusterUnavailable("the connection was closed before the answer came")
-            pending.settle()
 
     def _connect(self) -> Link | None:
         """A link to the leader, however long that takes; None where the session is to end."""

@@ -506,3 +506,14 @@ def test_use_after_fork_is_a_clear_error(
         session.release(1, session.epoch)
         session.close()
     assert session.call(look(b"/"), ALICE) == encode(look(b"/"))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_session_that_fails_keeps_nobody_waiting(namenode: Namenodes, connect: Connect) -> None:
+    """An answer that makes no sense ends the session: who waits, and who comes later, hears of it at once."""
+    session = connect(namenode(echo).address)  # what it echoes is no FileMap
+    started_s = time.monotonic()
+    for operation in (OpenFile(1, b"/f"), look(b"/")):
+        with pytest.raises(ProtocolError, match="the session has failed, call connect"):
+            session.call(operation, ALICE)
+    assert time.monotonic() - started_s < PATIENCE_S / 2
