@@ -13,7 +13,8 @@ from cairnfs.common.logs import EventLogger
 from cairnfs.namenode.config import Defaults
 from cairnfs.namenode.datanodes import DatanodeTable
 from cairnfs.namenode.holds import HoldTable
-from cairnfs.namenode.node import Node, Proposal
+from cairnfs.namenode.node import Node
+from cairnfs.namenode.proposals import Proposal
 from cairnfs.namenode.session_service import SessionService
 from cairnfs.namenode.state.commands import AnyInternal, CloseSession, InitializeCluster, ReapOrphans, internal_item
 from cairnfs.namenode.state.machine import StateMachine

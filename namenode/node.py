@@ -18,7 +18,6 @@ import random
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from cairnfs.common.logs import EventLogger
 from cairnfs.namenode.applier import Action, Applier, Committed
 from cairnfs.namenode.config import Timing
 from cairnfs.namenode.log_store import LogStore
+from cairnfs.namenode.proposals import Proposal, Proposals
 from cairnfs.namenode.raft import (
     Config,
     Core,
@@ -45,17 +45,11 @@ from cairnfs.namenode.raft import (
     Status,
     decode_membership,
 )
-from cairnfs.namenode.state.commands import BATCH_VERSION, Item, LogBatch, encode_batch
+from cairnfs.namenode.state.commands import BATCH_VERSION, LogBatch, encode_batch
 from cairnfs.namenode.state.machine import StateMachine
 from cairnfs.namenode.state.moment import Moment
 from cairnfs.namenode.state.sessions import Outcome
 
-BATCH_ITEMS_MAX = 1_024
-BATCH_BYTES_MAX = 2 << 20
-# One: what comes meanwhile goes as one. With two, eight writers split over twice as many syncs and got 2.8 to 3.5
-# thousand operations/s through, with one 3.5; 128 in flight get 20 thousand either way.
-BATCHES_IN_FLIGHT_MAX = 1
-PROPOSALS_WAITING_MAX = 20_000
 ROOM_TIMEOUT_S = 10.0
 COMPACTION_STEP = 1_000
 INSPECT_TIMEOUT_S = 30.0
@@ -82,21 +76,6 @@ class Listener(Protocol):
 
     def on_leadership(self, state: StateMachine, is_serving: bool) -> None:
         """This node began to serve as leader, with this state, or ceased to."""
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """One operation on its way into the log; `on_outcome` gets None where nobody can tell what became of it."""
-
-    item: Item
-    on_outcome: Callable[[Outcome | None], None] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    index: int
-    term: int
-    proposals: list[Proposal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +123,8 @@ class Node:
         self._core = Core(config, log, state.applied_index, random.SystemRandom().randrange)
         self._applier = Applier(state, self._fail)
         self._inbox: SimpleQueue[_Input] = SimpleQueue()
-        self._proposals: deque[Proposal] = deque()
-        self._has_room = threading.Event()
-        self._has_room.set()
+        self._proposals = Proposals()
         self._reads: list[_Read] = []
-        self._in_flight: deque[_Batch] = deque()
         self._confirming: dict[int, list[_Read]] = {}
         self._read_contexts = 0
         self._incoming: tuple[StateMachine, str] | None = None
@@ -253,7 +229,7 @@ class Node:
 
     def wait_for_room(self) -> None:
         """Wait while very many proposals wait for the log; for those who can let their own clients wait."""
-        self._has_room.wait(ROOM_TIMEOUT_S)
+        self._proposals.wait_for_room(ROOM_TIMEOUT_S)
 
     # --- turns -----------------------------------------------------------------------------------
 
@@ -300,10 +276,6 @@ class Node:
         _log.error("node_failed", node=self.node_id, error=f"{type(error).__name__}: {error}", traceback=trace)
         self._on_failure()
 
-    @property
-    def _may_propose(self) -> bool:
-        return len(self._in_flight) < BATCHES_IN_FLIGHT_MAX
-
     def _take_inputs(self) -> None:
         with contextlib.suppress(Empty):
             while True:
@@ -320,9 +292,7 @@ class Node:
             for message in given.messages:
                 self._core.step(message)
         elif isinstance(given, _Proposals):
-            self._proposals.extend(given.proposals)
-            if len(self._proposals) > PROPOSALS_WAITING_MAX:
-                self._has_room.clear()
+            self._proposals.add(given.proposals)
         elif isinstance(given, _Read):
             self._reads.append(given)
         else:
@@ -341,36 +311,20 @@ class Node:
             self._confirming[self._read_contexts] = reads
 
     def _propose_waiting(self) -> None:
-        if not self._proposals:
+        if not self._proposals.is_any_waiting:
             return
         if self._core.role is not Role.LEADER:
-            self._drop_proposals()
+            self._proposals.give_up_waiting()
             return
-        while self._proposals and self._may_propose:
-            batch = self._gather()
+        while self._proposals.is_any_due:
+            batch = self._proposals.take_batch()
             body = encode_batch(LogBatch(BATCH_VERSION, time.time_ns(), [proposal.item for proposal in batch]))
             try:
                 ((term, index),) = self._core.propose([body])
             except Overloaded:
-                self._proposals.extendleft(reversed(batch))
+                self._proposals.put_back(batch)
                 return
-            self._in_flight.append(_Batch(index, term, batch))
-
-    def _gather(self) -> list[Proposal]:
-        batch: list[Proposal] = []
-        size = 0
-        while self._proposals and len(batch) < BATCH_ITEMS_MAX and size < BATCH_BYTES_MAX:
-            proposal = self._proposals.popleft()
-            size += len(proposal.item.body)
-            batch.append(proposal)
-        if len(self._proposals) <= PROPOSALS_WAITING_MAX:
-            self._has_room.set()
-        return batch
-
-    def _drop_proposals(self) -> None:
-        dropped, self._proposals = self._proposals, deque()
-        self._has_room.set()
-        _give_up(dropped)
+            self._proposals.note_in_flight(index, term, batch)
 
     def _carry_out(self, ready: Ready) -> None:
         if ready.soft_state is not None:
@@ -423,18 +377,13 @@ class Node:
         self._applier.apply([Committed(entry, self._settlement(entry)) for entry in entries])
 
     def _settlement(self, entry: Entry) -> Callable[[list[Outcome]], None]:
-        """Who hears of an entry's outcomes; batches that another leader's entries have displaced are given up."""
-        while self._in_flight and self._in_flight[0].index < entry.index:
-            _give_up(self._in_flight.popleft().proposals)
-        if not self._in_flight or self._in_flight[0].index > entry.index:
-            return self._publish
-        batch = self._in_flight.popleft()
-        if batch.term != entry.term:
-            _give_up(batch.proposals)
+        """Who hears of an entry's outcomes."""
+        proposals = self._proposals.settle(entry)
+        if not proposals:
             return self._publish
 
         def settle(outcomes: list[Outcome]) -> None:
-            for proposal, outcome in zip(batch.proposals, outcomes, strict=True):
+            for proposal, outcome in zip(proposals, outcomes, strict=True):
                 if proposal.on_outcome is not None:
                     proposal.on_outcome(outcome)
             self._publish(outcomes)
@@ -495,9 +444,7 @@ class Node:
             self._applier.act(partial(self._begin_serving, self._reign), index=self._core.last_index)
         elif self._is_leader:
             self._is_leader = self._is_serving = False
-            while self._in_flight:
-                _give_up(self._in_flight.popleft().proposals)
-            self._drop_proposals()
+            self._proposals.give_up_all()
             self._applier.act(self._cease_serving)
 
     def _begin_serving(self, reign: int, state: StateMachine) -> None:
@@ -508,9 +455,3 @@ class Node:
     def _cease_serving(self, state: StateMachine) -> None:
         self._is_serving = False
         self._listener.on_leadership(state, False)
-
-
-def _give_up(proposals: Sequence[Proposal]) -> None:
-    for proposal in proposals:
-        if proposal.on_outcome is not None:
-            proposal.on_outcome(None)

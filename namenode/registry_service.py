@@ -12,7 +12,8 @@ from cairnfs.common.errors import BadConfig
 from cairnfs.common.logs import EventLogger
 from cairnfs.namenode.block_reports import Held, Known, ReportDifference, Unsettled, compare_report
 from cairnfs.namenode.datanodes import DatanodeTable, Health
-from cairnfs.namenode.node import Node, Proposal
+from cairnfs.namenode.node import Node
+from cairnfs.namenode.proposals import Proposal
 from cairnfs.namenode.state.commands import (
     AnyInternal,
     ConfirmDeletions,

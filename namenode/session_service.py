@@ -40,7 +40,8 @@ from cairnfs.common.operations import (
 )
 from cairnfs.namenode.datanodes import DatanodeTable
 from cairnfs.namenode.holds import HoldTable
-from cairnfs.namenode.node import Node, Proposal
+from cairnfs.namenode.node import Node
+from cairnfs.namenode.proposals import Proposal
 from cairnfs.namenode.state.commands import CloseSession, Item, OpenSession, decode_session_opened, internal_item
 from cairnfs.namenode.state.machine import StateMachine
 from cairnfs.namenode.state.sessions import Outcome

@@ -8,7 +8,7 @@ import pytest
 
 from cairnfs.common import operations as ops
 from cairnfs.common.attributes import Attributes
-from cairnfs.namenode.node import Proposal
+from cairnfs.namenode.proposals import Proposal
 from cairnfs.namenode.state.commands import RegisterDatanode, internal_item
 from cairnfs.namenode.state.sessions import Outcome
 from tests.namenode.fake_datanodes import register_datanodes
