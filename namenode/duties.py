@@ -7,6 +7,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from cairnfs.common.blocks import BLOCK_BYTES_MAX
 from cairnfs.common.logs import EventLogger
@@ -21,6 +22,7 @@ from cairnfs.namenode.state.machine import StateMachine
 from cairnfs.namenode.state.sessions import Outcome
 
 PERIOD_S = 1.0
+LATE_S = 0.5
 ORPHANS_PAGE = 1_000
 
 _log = EventLogger("duties")
@@ -50,6 +52,8 @@ class LeaderDuties:
         self._wake = threading.Event()
         self._is_stopping = False
         self._is_reaping = False
+        self._looked_at_s = time.monotonic()
+        self._ending: set[int] = set()
         self._thread = threading.Thread(target=self._run, name="duties", daemon=True)
 
     def start(self) -> None:
@@ -90,18 +94,33 @@ class LeaderDuties:
             self._wake.clear()
             if self._is_stopping:
                 return
+            self._excuse_own_absence(time.monotonic())
             if self._node.is_serving:
                 self._end_silent_sessions()
                 # On the applier's thread, where everything applied has been settled: an orphan that was
                 # made a moment ago is known to be held.
                 self._node.read(self._reap_orphans)
 
+    def _excuse_own_absence(self, now_s: float) -> None:
+        """A process that was stopped finds signs of life waiting to be read: sessions were not silent meanwhile."""
+        late_s = now_s - self._looked_at_s - PERIOD_S
+        self._looked_at_s = now_s
+        if late_s > LATE_S:
+            self._holds.excuse(late_s)
+
     def _end_silent_sessions(self) -> None:
         for session in self._holds.silent_since(time.monotonic() - self._lease_s):
+            if session not in self._ending:
+                self._ending.add(session)
+                self._propose(CloseSession(session), partial(self._after_closing, session))
+
+    def _after_closing(self, session: int, outcome: Outcome | None) -> None:
+        """Tell the client only what the group has agreed on: a deposed leader does not know how the session fares."""
+        if outcome is not None:
             _log.info("session_expired", session=session)
-            self._propose(CloseSession(session))
             self._sessions.end_session(session)
             self._holds.end(session)
+        self._ending.discard(session)
 
     def _reap_orphans(self, state: StateMachine) -> None:
         """Free a page of orphans that nobody holds; the next follows once they are gone."""

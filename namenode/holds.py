@@ -110,6 +110,12 @@ class HoldTable:
         with self._lock:
             return [session for session, state in self._sessions.items() if state.heard_at_s < before_s]
 
+    def excuse(self, silence_s: float) -> None:
+        """For so long this process could hear nobody: that is held against no session."""
+        with self._lock:
+            for state in self._sessions.values():
+                state.heard_at_s += silence_s
+
     def is_complete(self) -> bool:
         """Whether every session has announced what it holds, so that orphans may be reaped."""
         with self._lock:
