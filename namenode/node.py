@@ -196,8 +196,10 @@ class Node:
         answer: Future[_Answer] = Future()
 
         def action(state: StateMachine) -> None:
-            if answer.set_running_or_notify_cancel():
+            try:
                 answer.set_result(question(state))
+            except Exception as error:  # noqa: BLE001  whoever asked is to hear of it, not the applier
+                answer.set_exception(error)
 
         self._applier.act(action)
         return answer.result(INSPECT_TIMEOUT_S)

@@ -16,7 +16,7 @@ from typing import Protocol
 import grpc
 
 from cairnfs.common.channels import PROTOCOL_VERSION, open_channel
-from cairnfs.common.errors import CairnError, ProtocolError
+from cairnfs.common.errors import ProtocolError
 from cairnfs.common.logs import EventLogger
 from cairnfs.namenode.entry_log import sync_directory
 from cairnfs.namenode.raft import InstallSnapshot, Message, SnapshotMeta
@@ -195,7 +195,7 @@ class PeerService(raft_pb2_grpc.PeerServicer):
                 _log.warning("peer_refused", peer=context.peer(), reason=reason)
                 context.abort(grpc.StatusCode.FAILED_PRECONDITION, reason)
             try:
-                self._inbox.receive([decode_message(message) for message in envelope.messages])
+                self._inbox.receive([_plain(decode_message(message)) for message in envelope.messages])
             except ProtocolError as error:
                 _log.warning("peer_refused", peer=context.peer(), reason=error)
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
@@ -229,9 +229,10 @@ class PeerService(raft_pb2_grpc.PeerServicer):
         shutil.rmtree(incoming, ignore_errors=True)
         try:
             message = decode_message(header.message)
-            assert isinstance(message, InstallSnapshot)
+            if not isinstance(message, InstallSnapshot) or message.to != self._node_id:
+                raise ProtocolError("a snapshot came with a message that is none for this namenode")
             state = StateMachine.load(incoming, (chunk.rows for chunk in chunks), map_size_bytes=self._map_size_bytes)
-        except (CairnError, grpc.RpcError) as error:
+        except (OSError, grpc.RpcError) as error:
             shutil.rmtree(incoming, ignore_errors=True)
             _log.warning("snapshot_refused", sender=header.sender, reason=_reason(error))
             return raft_pb2.SnapshotResult(installed=False, reason=_reason(error))
@@ -243,6 +244,13 @@ class PeerService(raft_pb2_grpc.PeerServicer):
         sync_directory(self._directory)
         self._inbox.install_snapshot(message, state, directory)
         return raft_pb2.SnapshotResult(installed=True)
+
+
+def _plain(message: Message) -> Message:
+    """The message, which is none that bytes have to come with: those arrive by InstallSnapshot."""
+    if isinstance(message, InstallSnapshot):
+        raise ProtocolError("a snapshot was announced without its bytes")
+    return message
 
 
 def _reason(error: Exception) -> str:

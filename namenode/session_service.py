@@ -49,6 +49,7 @@ from cairnfs.namenode.streams import ClientStream
 from cairnfs.protos import session_pb2, session_pb2_grpc
 
 OPEN_TIMEOUT_S = 10.0
+HELLO_TIMEOUT_S = 10.0
 NOBODY = Credentials(0, 0)
 
 _log = EventLogger("sessions")
@@ -91,11 +92,7 @@ class SessionService(session_pb2_grpc.SessionServicer):
             if outcome.session:
                 if outcome.holds:
                     self._holds.add(outcome.session, outcome.sequence, outcome.holds, now_s)
-                replies.setdefault(outcome.session, []).append(
-                    session_pb2.Reply(
-                        sequence=outcome.sequence, body=outcome.body, errno=outcome.errno, message=outcome.message
-                    )
-                )
+                replies.setdefault(outcome.session, []).append(_reply(outcome))
         for session, answers in replies.items():
             stream = self._streams.get(session)
             if stream is not None:
@@ -125,7 +122,7 @@ class SessionService(session_pb2_grpc.SessionServicer):
 
     def Stream(self, request_iterator: _Frames, context: grpc.ServicerContext) -> Iterator[session_pb2.ServerFrame]:
         """Serve one client until either side ends the stream."""
-        first = next(request_iterator, None)
+        first = _first_frame(request_iterator, context)
         if first is None:
             return
         hello = first.hello
@@ -192,15 +189,18 @@ class SessionService(session_pb2_grpc.SessionServicer):
             answered.set()
 
         self._node.propose([Proposal(internal_item(OpenSession(hello.nonce, hello.client_name)), on_outcome)])
-        if not answered.wait(OPEN_TIMEOUT_S) or outcomes[0] is None:
-            return 0
-        return decode_session_opened(outcomes[0].body).session
+        if not answered.wait(OPEN_TIMEOUT_S) or outcomes[0] is None or outcomes[0].errno:
+            return 0  # the leadership is changing, or the cluster is still being set up
+        session = decode_session_opened(outcomes[0].body).session
+        self._holds.hear(session, time.monotonic())
+        return session
 
     def _attach(self, stream: ClientStream, hello: session_pb2.Hello) -> bool:
-        self._holds.announce(stream.session, hello.held_inodes, time.monotonic())
         with self._lock:
             if not self._node.is_serving:
                 return False
+            # Before the stream can be found: a reign that begins after this ends the stream, and is told again.
+            self._holds.announce(stream.session, hello.held_inodes, time.monotonic())
             previous = self._streams.get(stream.session)
             self._streams[stream.session] = stream
         if previous is not None:
@@ -258,13 +258,14 @@ class SessionService(session_pb2_grpc.SessionServicer):
             self._holds.end(stream.session)
 
     def _take(self, stream: ClientStream, batch: session_pb2.Batch) -> None:
-        now_s = time.monotonic()
         session = stream.session
-        self._holds.hear(session, now_s)
+        if self._streams.get(session) is not stream:
+            return  # another stream has taken its place, or the session has ended: all this is asked again
+        self._holds.hear(session, time.monotonic())
         self._holds.forget_answered(session, batch.answered_through)
         callers = [Credentials(c.uid, c.gid, tuple(c.groups)) for c in batch.credentials] or [NOBODY]
         proposals: list[Proposal] = []
-        refused: list[session_pb2.Reply] = []
+        refused: list[tuple[int, Refused]] = []
         queries: list[_Query] = []
         linearizable: list[_Query] = []
         for request in batch.operations:
@@ -279,11 +280,11 @@ class SessionService(session_pb2_grpc.SessionServicer):
             try:
                 body = self._prepare(session, operation, request.body)
             except Refused as refusal:
-                refused.append(_refused(request.sequence, refusal))
+                refused.append((request.sequence, refusal))
             else:
                 proposals.append(Proposal(Item(session, request.sequence, batch.answered_through, caller, body)))
         if refused:
-            stream.put_replies(refused)
+            self._node.read(partial(self._refuse, stream, refused))
         if proposals:
             self._node.wait_for_room()
             self._node.propose(proposals)
@@ -293,6 +294,14 @@ class SessionService(session_pb2_grpc.SessionServicer):
             self._node.read_linearizable(
                 partial(self._answer_all, stream, linearizable), lambda: stream.close(self._redirect())
             )
+
+    def _refuse(self, stream: ClientStream, refused: list[tuple[int, Refused]], state: StateMachine) -> None:
+        """Refuse what the leader would not propose, but for what an earlier leader has: that keeps its first answer."""
+        replies = []
+        for sequence, refusal in refused:
+            earlier = state.earlier_outcome(stream.session, sequence)
+            replies.append(_refused(sequence, refusal) if earlier is None else _reply(earlier))
+        stream.put_replies(replies)
 
     def _prepare(self, session: int, operation: AnyOperation, body: bytes) -> bytes:
         """The body to propose: checked against what the leader alone knows, and placed where it needs a place."""
@@ -335,6 +344,22 @@ class SessionService(session_pb2_grpc.SessionServicer):
             inode = Attributes.unpack(_decode_map(body).record).ino
             self._holds.add(session, sequence, inode, time.monotonic())
         return body
+
+
+def _first_frame(frames: _Frames, context: grpc.ServicerContext) -> session_pb2.ClientFrame | None:
+    """The greeting; None where none comes in time, so that nobody keeps a worker by saying nothing."""
+    timer = threading.Timer(HELLO_TIMEOUT_S, context.cancel)
+    timer.start()
+    try:
+        return next(frames, None)
+    except grpc.RpcError:
+        return None
+    finally:
+        timer.cancel()
+
+
+def _reply(outcome: Outcome) -> session_pb2.Reply:
+    return session_pb2.Reply(sequence=outcome.sequence, body=outcome.body, errno=outcome.errno, message=outcome.message)
 
 
 def _refused(sequence: int, refusal: Refused) -> session_pb2.Reply:

@@ -234,6 +234,11 @@ class StateMachine:
         with self._reading() as view:
             return view.session(session)
 
+    def earlier_outcome(self, session: int, sequence: int) -> Outcome | None:
+        """What became of a mutation that was applied before, as long as the client may ask for it again."""
+        with self._reading() as view:
+            return sessions.earlier_outcome(view, session, sequence)
+
     def orphans(self, after: int, limit: int) -> list[tuple[int, int]]:
         """(ino, session that made it by CreateOrphan or 0) of at most `limit` orphans greater than `after`."""
         with self._reading() as view:

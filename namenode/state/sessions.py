@@ -17,6 +17,7 @@ from cairnfs.namenode.state.call import Call, settings_of
 from cairnfs.namenode.state.commands import CloseSession, Item, OpenSession, SessionOpened
 from cairnfs.namenode.state.schema import REPLY_HEAD, U64_MAX, SessionRecord
 from cairnfs.namenode.state.tables.update import Update
+from cairnfs.namenode.state.tables.view import View
 
 _NONCE_BYTES_MAX = 64
 _CLIENT_NAME_MAX = 255
@@ -65,13 +66,9 @@ def answered_before(update: Update, item: Item) -> Outcome | None:
     record = update.session(item.session)
     if record is None:
         return Outcome(item.session, item.sequence, b"", errno.ESTALE, f"session {item.session} has ended")
-    reply = update.reply(item.session, item.sequence)
-    if reply is not None:
-        code, holds = REPLY_HEAD.unpack_from(reply)
-        payload = reply[REPLY_HEAD.size :]
-        if code:
-            return Outcome(item.session, item.sequence, b"", code, payload.decode(), holds)
-        return Outcome(item.session, item.sequence, payload, 0, "", holds)
+    earlier = earlier_outcome(update, item.session, item.sequence)
+    if earlier is not None:
+        return earlier
     if item.sequence <= record.answered_through:
         message = f"operation {item.sequence} was answered, and its answer is forgotten"
         return Outcome(item.session, item.sequence, b"", errno.ESTALE, message)
@@ -81,6 +78,18 @@ def answered_before(update: Update, item: Item) -> Outcome | None:
         record.answered_through = through
         update.save_session(item.session, record)
     return None
+
+
+def earlier_outcome(view: View, session: int, sequence: int) -> Outcome | None:
+    """What became of an operation that has been applied and whose answer is still kept."""
+    reply = view.reply(session, sequence)
+    if reply is None:
+        return None
+    code, holds = REPLY_HEAD.unpack_from(reply)
+    payload = reply[REPLY_HEAD.size :]
+    if code:
+        return Outcome(session, sequence, b"", code, payload.decode(), holds)
+    return Outcome(session, sequence, payload, 0, "", holds)
 
 
 def remember(update: Update, outcome: Outcome) -> None:

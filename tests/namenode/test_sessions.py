@@ -1,6 +1,7 @@
 """Sessions: who is let in, what an end of a stream or of a lease means, and what keeps a file alive."""
 
 import os
+import socket
 
 import grpc
 import msgspec
@@ -9,7 +10,9 @@ import pytest
 from cairnfs.common import operations as ops
 from cairnfs.common.attributes import Attributes
 from cairnfs.common.channels import PROTOCOL_VERSION, open_channel
-from cairnfs.protos import session_pb2, session_pb2_grpc
+from cairnfs.namenode.raft import InstallSnapshot, Membership, SnapshotMeta
+from cairnfs.namenode.wire import encode_message
+from cairnfs.protos import raft_pb2, raft_pb2_grpc, session_pb2, session_pb2_grpc
 from tests.namenode.group import CLUSTER_ID, NamenodeGroup, wait_until
 from tests.namenode.raw_session import RawSession, RawStream
 
@@ -93,8 +96,6 @@ def test_a_malformed_operation_ends_the_stream_with_a_reason(group: NamenodeGrou
 
 def test_a_foreign_protocol_on_the_port_is_survived(group: NamenodeGroup, session: RawSession) -> None:
     """HTTP, TLS and noise on the port end in a closed connection, and the namenode serves on."""
-    import socket
-
     host, _, port = group.members[group.leader()].partition(":")
     for noise in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00", os.urandom(4096)):
         with socket.create_connection((host, int(port)), timeout=10) as connection:
@@ -107,8 +108,6 @@ def test_a_foreign_protocol_on_the_port_is_survived(group: NamenodeGroup, sessio
 
 def test_other_service_calls_with_another_clusters_id_are_refused(group: NamenodeGroup) -> None:
     """A namenode of another cluster cannot send Raft messages here."""
-    from cairnfs.protos import raft_pb2, raft_pb2_grpc
-
     with open_channel(group.members[group.leader()]) as channel:
         envelope = raft_pb2.Envelope(protocol_version=PROTOCOL_VERSION, cluster_id="another", sender=9, recipient=1)
         with pytest.raises(grpc.RpcError) as caught:
@@ -257,3 +256,43 @@ def test_a_goodbye_ends_the_session_at_once(group: NamenodeGroup) -> None:
     assert node.inspect(lambda state: state.session(leaving.session_id)) is None
     wait_until(lambda: count_orphans(group) == 0, "what it held is freed")
     leaving.disconnect()
+
+
+def test_a_retry_keeps_its_answer_where_the_leader_would_refuse_it_now(
+    group: NamenodeGroup, session: RawSession, folder: bytes
+) -> None:
+    """An operation that was done, sent again once the file is no longer held: the first answer, not EBADF."""
+    ino = inode(session.do(ops.CreateFile(1, folder + b"/f", 0o644)), ops.FileMap)
+    sequence = session.send(ops.Write(ino, 0, b"abc"))
+    before = session.answer(sequence)
+    assert before.errno == 0
+    session.do(ops.ReleaseFiles((ino,)))
+    session.send(ops.Write(ino, 0, b"abc"), sequence=sequence)
+    assert session.answer(sequence).body == before.body
+    assert session.call(ops.Write(ino, 0, b"abc")).errno == 9
+
+
+def test_a_question_that_fails_stops_nobody(group: NamenodeGroup) -> None:
+    """Whoever asks a bad question hears of it; the namenode serves on."""
+    node = group.servers[group.leader()].node
+    with pytest.raises(ZeroDivisionError):
+        node.inspect(lambda _: 1 // 0)
+    assert node.inspect(lambda state: state.applied_index) > 0
+
+
+def test_a_snapshot_without_its_bytes_is_refused(group: NamenodeGroup) -> None:
+    """A message that would replace the state cannot come in by the ordinary way, and ends nothing but its stream."""
+    follower = next(node for node in group.servers if node != group.leader())
+    message = InstallSnapshot(9, follower, 10**6, SnapshotMeta(10**9, 1, Membership.of((9,))))
+    envelope = raft_pb2.Envelope(
+        protocol_version=PROTOCOL_VERSION,
+        cluster_id=CLUSTER_ID,
+        sender=9,
+        recipient=follower,
+        messages=[encode_message(message)],
+    )
+    with open_channel(group.members[follower]) as channel:
+        with pytest.raises(grpc.RpcError) as caught:
+            raft_pb2_grpc.PeerStub(channel).Send(iter([envelope]), timeout=10)
+        assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    group.settle()
