@@ -8,6 +8,7 @@ process has mapped stay in memory otherwise.
 """
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -47,6 +48,7 @@ def main() -> int:
                     bench = Bench(folder, cluster, options.mib << 20, options.rounds, options.files)
                     rows += measure(bench)
                 shutil.rmtree(folder / name)
+                os.sync()  # the next group does not pay for what this one has left to write
                 console.print(f"[dim]{name}: done[/]")
     finally:
         shutil.rmtree(folder, ignore_errors=True)

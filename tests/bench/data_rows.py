@@ -75,6 +75,7 @@ def cold(bench: Bench, work: Callable[[FileSystem], None]) -> float:
     """Seconds of work(fs) after the datanodes have been restarted and the page cache dropped."""
     names = [name for name in bench.cluster.running() if name.startswith("datanode")]
     bench.cluster.kill(*names)
+    os.sync()
     drop_page_cache()
     bench.cluster.up()
     with connect(bench.cluster.address) as fs:
