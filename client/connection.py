@@ -27,7 +27,8 @@ def connect(
     are now. `connect_timeout_s` and `operation_timeout_s` bound how long a leader is looked for and an
     answer waited for (ClusterUnavailable), `datanode_timeout_s` how long datanodes are tried
     (NotEnoughDatanodes, ReplicaUnavailable). `read_level` is how fresh stat and listings are: "session"
-    (own writes, never backwards), "linearizable", "bounded" (at most `max_staleness_s` old) or "eventual".
+    (own writes, never backwards), "linearizable", "bounded" (at most `max_staleness_s` old) or "eventual";
+    the leader answers all of them for now, so the last two are as fresh as the first.
     BadConfig for an address or level that is none; WrongCluster, ProtocolError, ClusterUnavailable.
     """
     from cairnfs.client.block_access import TransferBlocks

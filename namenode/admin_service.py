@@ -8,7 +8,6 @@ import grpc
 
 from cairnfs.namenode.datanodes import DatanodeTable
 from cairnfs.namenode.node import Node
-from cairnfs.namenode.session_service import SessionService
 from cairnfs.namenode.state.moment import Moment
 from cairnfs.protos import admin_pb2, admin_pb2_grpc
 
@@ -22,14 +21,12 @@ class AdminService(admin_pb2_grpc.AdminServicer):
         self,
         node: Node,
         datanodes: DatanodeTable,
-        sessions: SessionService,
         *,
         cluster_id: str,
         members: dict[int, str],
     ) -> None:
         self._node = node
         self._datanodes = datanodes
-        self._sessions = sessions
         self._cluster_id = cluster_id
         self._members = members
 

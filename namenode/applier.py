@@ -43,7 +43,6 @@ class Applier:
         self._uncommitted_items = 0
         self._uncommitted_since_s = 0.0
         self.applied_index = state.applied_index
-        self.applied_term = state.applied_term
         self.synced_index = 0
         self._thread = threading.Thread(target=self._guarded_run, name="applier", daemon=True)
 
@@ -125,7 +124,7 @@ class Applier:
         outcomes = self._state.apply([_row(one.entry) for one in fresh])
         if not self._uncommitted_items:
             self._uncommitted_since_s = time.monotonic()
-        self.applied_index, self.applied_term = self._state.applied_index, self._state.applied_term
+        self.applied_index = self._state.applied_index
         for one, results in zip(fresh, outcomes, strict=True):
             self._uncommitted_items += 1 + len(results)
             one.settle(results)
@@ -144,7 +143,7 @@ class Applier:
             old.close()
             self._state = state
             self._uncommitted_items = 0
-            self.applied_index, self.applied_term = state.applied_index, state.applied_term
+            self.applied_index = state.applied_index
             self.synced_index = state.applied_index
             self._run_later()
 

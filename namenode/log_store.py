@@ -36,7 +36,7 @@ _decode_identity = msgspec.msgpack.Decoder(tuple[str, int]).decode
 
 
 class LogStore:
-    """The storage that the Raft core reads, and that only the node's thread writes."""
+    """The storage that the Raft core reads; whoever has the node's turn writes it."""
 
     def __init__(
         self, directory: Path, *, cluster_id: str, node_id: int, members: Sequence[int], map_size_bytes: int

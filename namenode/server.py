@@ -85,9 +85,7 @@ class NamenodeServer:
         )
         registry = RegistryService(self.node, self._datanodes, cluster_id=config.cluster_id, members=config.members)
         datanode_pb2_grpc.add_RegistryServicer_to_server(registry, self._server)
-        admin = AdminService(
-            self.node, self._datanodes, self._sessions, cluster_id=config.cluster_id, members=config.members
-        )
+        admin = AdminService(self.node, self._datanodes, cluster_id=config.cluster_id, members=config.members)
         admin_pb2_grpc.add_AdminServicer_to_server(admin, self._server)
 
     def start(self) -> None:
@@ -146,12 +144,6 @@ class DirectoryLock:
     def close(self) -> None:
         """Let others have it."""
         os.close(self._handle)
-
-    def __enter__(self) -> "DirectoryLock":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def lock_directory(directory: Path) -> DirectoryLock:

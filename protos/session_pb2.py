@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63\x61irnfs/protos/session.proto\x12\x0f\x63\x61irnfs.session\"\x94\x01\n\x0b\x43lientFrame\x12\'\n\x05hello\x18\x01 \x01(\x0b\x32\x16.cairnfs.session.HelloH\x00\x12\'\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x16.cairnfs.session.BatchH\x00\x12+\n\x07goodbye\x18\x03 \x01(\x0b\x32\x18.cairnfs.session.GoodbyeH\x00\x42\x06\n\x04kind\"\t\n\x07Goodbye\"\xcb\x01\n\x0bServerFrame\x12+\n\x07welcome\x18\x01 \x01(\x0b\x32\x18.cairnfs.session.WelcomeH\x00\x12+\n\x07replies\x18\x02 \x01(\x0b\x32\x18.cairnfs.session.RepliesH\x00\x12-\n\x08redirect\x18\x03 \x01(\x0b\x32\x19.cairnfs.session.RedirectH\x00\x12+\n\x07refusal\x18\x04 \x01(\x0b\x32\x18.cairnfs.session.RefusalH\x00\x42\x06\n\x04kind\"\x95\x01\n\x05Hello\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x12\n\ncluster_id\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\x04\x12\r\n\x05nonce\x18\x04 \x01(\x0c\x12\x13\n\x0b\x63lient_name\x18\x05 \x01(\t\x12\x13\n\x0bheld_inodes\x18\x06 \x03(\x04\x12\x11\n\tread_only\x18\x07 \x01(\x08\"u\n\x07Welcome\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\x04\x12\x18\n\x10lease_timeout_ms\x18\x03 \x01(\r\x12\x15\n\rapplied_index\x18\x04 \x01(\x04\x12\x11\n\tnamenodes\x18\x05 \x03(\t\"\x1a\n\x08Redirect\x12\x0e\n\x06leader\x18\x01 \x01(\t\"\xac\x01\n\x07Refusal\x12/\n\x06reason\x18\x01 \x01(\x0e\x32\x1f.cairnfs.session.Refusal.Reason\x12\x0f\n\x07message\x18\x02 \x01(\t\"_\n\x06Reason\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x11\n\rWRONG_CLUSTER\x10\x01\x12\x11\n\rWRONG_VERSION\x10\x02\x12\x13\n\x0fSESSION_EXPIRED\x10\x03\x12\r\n\tMALFORMED\x10\x04\"7\n\x0b\x43redentials\x12\x0b\n\x03uid\x18\x01 \x01(\r\x12\x0b\n\x03gid\x18\x02 \x01(\r\x12\x0e\n\x06groups\x18\x03 \x03(\r\"\x81\x01\n\tOperation\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x13\n\x0b\x63redentials\x18\x03 \x01(\r\x12%\n\x05level\x18\x04 \x01(\x0e\x32\x16.cairnfs.session.Level\x12\x18\n\x10max_staleness_ms\x18\x05 \x01(\r\"\x98\x01\n\x05\x42\x61tch\x12\x31\n\x0b\x63redentials\x18\x01 \x03(\x0b\x32\x1c.cairnfs.session.Credentials\x12.\n\noperations\x18\x02 \x03(\x0b\x32\x1a.cairnfs.session.Operation\x12\x18\n\x10\x61nswered_through\x18\x03 \x01(\x04\x12\x12\n\nseen_index\x18\x04 \x01(\x04\"G\n\x05Reply\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\r\n\x05\x65rrno\x18\x03 \x01(\r\x12\x0f\n\x07message\x18\x04 \x01(\t\"I\n\x07Replies\x12\x15\n\rapplied_index\x18\x01 \x01(\x04\x12\'\n\x07replies\x18\x02 \x03(\x0b\x32\x16.cairnfs.session.Reply*A\n\x05Level\x12\x0b\n\x07SESSION\x10\x00\x12\x10\n\x0cLINEARIZABLE\x10\x01\x12\x0b\n\x07\x42OUNDED\x10\x02\x12\x0c\n\x08\x45VENTUAL\x10\x03\x32S\n\x07Session\x12H\n\x06Stream\x12\x1c.cairnfs.session.ClientFrame\x1a\x1c.cairnfs.session.ServerFrame(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63\x61irnfs/protos/session.proto\x12\x0f\x63\x61irnfs.session\"\x94\x01\n\x0b\x43lientFrame\x12\'\n\x05hello\x18\x01 \x01(\x0b\x32\x16.cairnfs.session.HelloH\x00\x12\'\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x16.cairnfs.session.BatchH\x00\x12+\n\x07goodbye\x18\x03 \x01(\x0b\x32\x18.cairnfs.session.GoodbyeH\x00\x42\x06\n\x04kind\"\t\n\x07Goodbye\"\xcb\x01\n\x0bServerFrame\x12+\n\x07welcome\x18\x01 \x01(\x0b\x32\x18.cairnfs.session.WelcomeH\x00\x12+\n\x07replies\x18\x02 \x01(\x0b\x32\x18.cairnfs.session.RepliesH\x00\x12-\n\x08redirect\x18\x03 \x01(\x0b\x32\x19.cairnfs.session.RedirectH\x00\x12+\n\x07refusal\x18\x04 \x01(\x0b\x32\x18.cairnfs.session.RefusalH\x00\x42\x06\n\x04kind\"\x82\x01\n\x05Hello\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x12\n\ncluster_id\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\x04\x12\r\n\x05nonce\x18\x04 \x01(\x0c\x12\x13\n\x0b\x63lient_name\x18\x05 \x01(\t\x12\x13\n\x0bheld_inodes\x18\x06 \x03(\x04\"u\n\x07Welcome\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\x04\x12\x18\n\x10lease_timeout_ms\x18\x03 \x01(\r\x12\x15\n\rapplied_index\x18\x04 \x01(\x04\x12\x11\n\tnamenodes\x18\x05 \x03(\t\"\x1a\n\x08Redirect\x12\x0e\n\x06leader\x18\x01 \x01(\t\"\xac\x01\n\x07Refusal\x12/\n\x06reason\x18\x01 \x01(\x0e\x32\x1f.cairnfs.session.Refusal.Reason\x12\x0f\n\x07message\x18\x02 \x01(\t\"_\n\x06Reason\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x11\n\rWRONG_CLUSTER\x10\x01\x12\x11\n\rWRONG_VERSION\x10\x02\x12\x13\n\x0fSESSION_EXPIRED\x10\x03\x12\r\n\tMALFORMED\x10\x04\"7\n\x0b\x43redentials\x12\x0b\n\x03uid\x18\x01 \x01(\r\x12\x0b\n\x03gid\x18\x02 \x01(\r\x12\x0e\n\x06groups\x18\x03 \x03(\r\"\x81\x01\n\tOperation\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x13\n\x0b\x63redentials\x18\x03 \x01(\r\x12%\n\x05level\x18\x04 \x01(\x0e\x32\x16.cairnfs.session.Level\x12\x18\n\x10max_staleness_ms\x18\x05 \x01(\r\"\x98\x01\n\x05\x42\x61tch\x12\x31\n\x0b\x63redentials\x18\x01 \x03(\x0b\x32\x1c.cairnfs.session.Credentials\x12.\n\noperations\x18\x02 \x03(\x0b\x32\x1a.cairnfs.session.Operation\x12\x18\n\x10\x61nswered_through\x18\x03 \x01(\x04\x12\x12\n\nseen_index\x18\x04 \x01(\x04\"G\n\x05Reply\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\r\n\x05\x65rrno\x18\x03 \x01(\r\x12\x0f\n\x07message\x18\x04 \x01(\t\"I\n\x07Replies\x12\x15\n\rapplied_index\x18\x01 \x01(\x04\x12\'\n\x07replies\x18\x02 \x03(\x0b\x32\x16.cairnfs.session.Reply*A\n\x05Level\x12\x0b\n\x07SESSION\x10\x00\x12\x10\n\x0cLINEARIZABLE\x10\x01\x12\x0b\n\x07\x42OUNDED\x10\x02\x12\x0c\n\x08\x45VENTUAL\x10\x03\x32S\n\x07Session\x12H\n\x06Stream\x12\x1c.cairnfs.session.ClientFrame\x1a\x1c.cairnfs.session.ServerFrame(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cairnfs.protos.session_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LEVEL']._serialized_start=1383
-  _globals['_LEVEL']._serialized_end=1448
+  _globals['_LEVEL']._serialized_start=1364
+  _globals['_LEVEL']._serialized_end=1429
   _globals['_CLIENTFRAME']._serialized_start=50
   _globals['_CLIENTFRAME']._serialized_end=198
   _globals['_GOODBYE']._serialized_start=200
@@ -40,25 +40,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SERVERFRAME']._serialized_start=212
   _globals['_SERVERFRAME']._serialized_end=415
   _globals['_HELLO']._serialized_start=418
-  _globals['_HELLO']._serialized_end=567
-  _globals['_WELCOME']._serialized_start=569
-  _globals['_WELCOME']._serialized_end=686
-  _globals['_REDIRECT']._serialized_start=688
-  _globals['_REDIRECT']._serialized_end=714
-  _globals['_REFUSAL']._serialized_start=717
-  _globals['_REFUSAL']._serialized_end=889
-  _globals['_REFUSAL_REASON']._serialized_start=794
-  _globals['_REFUSAL_REASON']._serialized_end=889
-  _globals['_CREDENTIALS']._serialized_start=891
-  _globals['_CREDENTIALS']._serialized_end=946
-  _globals['_OPERATION']._serialized_start=949
-  _globals['_OPERATION']._serialized_end=1078
-  _globals['_BATCH']._serialized_start=1081
-  _globals['_BATCH']._serialized_end=1233
-  _globals['_REPLY']._serialized_start=1235
-  _globals['_REPLY']._serialized_end=1306
-  _globals['_REPLIES']._serialized_start=1308
-  _globals['_REPLIES']._serialized_end=1381
-  _globals['_SESSION']._serialized_start=1450
-  _globals['_SESSION']._serialized_end=1533
+  _globals['_HELLO']._serialized_end=548
+  _globals['_WELCOME']._serialized_start=550
+  _globals['_WELCOME']._serialized_end=667
+  _globals['_REDIRECT']._serialized_start=669
+  _globals['_REDIRECT']._serialized_end=695
+  _globals['_REFUSAL']._serialized_start=698
+  _globals['_REFUSAL']._serialized_end=870
+  _globals['_REFUSAL_REASON']._serialized_start=775
+  _globals['_REFUSAL_REASON']._serialized_end=870
+  _globals['_CREDENTIALS']._serialized_start=872
+  _globals['_CREDENTIALS']._serialized_end=927
+  _globals['_OPERATION']._serialized_start=930
+  _globals['_OPERATION']._serialized_end=1059
+  _globals['_BATCH']._serialized_start=1062
+  _globals['_BATCH']._serialized_end=1214
+  _globals['_REPLY']._serialized_start=1216
+  _globals['_REPLY']._serialized_end=1287
+  _globals['_REPLIES']._serialized_start=1289
+  _globals['_REPLIES']._serialized_end=1362
+  _globals['_SESSION']._serialized_start=1431
+  _globals['_SESSION']._serialized_end=1514
 # @@protoc_insertion_point(module_scope)

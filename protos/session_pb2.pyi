@@ -45,22 +45,20 @@ class ServerFrame(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., replies: _Optional[_Union[Replies, _Mapping]] = ..., redirect: _Optional[_Union[Redirect, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("protocol_version", "cluster_id", "session_id", "nonce", "client_name", "held_inodes", "read_only")
+    __slots__ = ("protocol_version", "cluster_id", "session_id", "nonce", "client_name", "held_inodes")
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     NONCE_FIELD_NUMBER: _ClassVar[int]
     CLIENT_NAME_FIELD_NUMBER: _ClassVar[int]
     HELD_INODES_FIELD_NUMBER: _ClassVar[int]
-    READ_ONLY_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     cluster_id: str
     session_id: int
     nonce: bytes
     client_name: str
     held_inodes: _containers.RepeatedScalarFieldContainer[int]
-    read_only: bool
-    def __init__(self, protocol_version: _Optional[int] = ..., cluster_id: _Optional[str] = ..., session_id: _Optional[int] = ..., nonce: _Optional[bytes] = ..., client_name: _Optional[str] = ..., held_inodes: _Optional[_Iterable[int]] = ..., read_only: _Optional[bool] = ...) -> None: ...
+    def __init__(self, protocol_version: _Optional[int] = ..., cluster_id: _Optional[str] = ..., session_id: _Optional[int] = ..., nonce: _Optional[bytes] = ..., client_name: _Optional[str] = ..., held_inodes: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("cluster_id", "session_id", "lease_timeout_ms", "applied_index", "namenodes")
